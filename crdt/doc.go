@@ -1,0 +1,2 @@
+// Package crdt is the pure core: dots, clocks, paths, entries, and the types as views over them.
+package crdt

@@ -1,0 +1,61 @@
+package crdt
+
+import (
+	"bytes"
+	"slices"
+)
+
+// Kind says what an entry's value means. The highest bit is the kill rule, so that a replica
+// that does not know a kind still treats it right.
+type Kind uint8
+
+// The kinds.
+const (
+	KindValue  Kind = 0x01 // register: the value is JSON
+	KindMember Kind = 0x02 // set: no value; the member stands in the path
+	KindReset  Kind = 0x03 // counter: a reset record, see ResetRecord
+	KindCell   Kind = 0x81 // counter: the running total of one replica, see Cell
+
+	ownerOnly Kind = 0x80
+)
+
+// OwnerOnly reports the kill rule: true means that a kill by prefix spares the entry, and only
+// the replica in its dot (or that replica's heir) writes a kill of it.
+func (k Kind) OwnerOnly() bool { return k&ownerOnly != 0 }
+
+// MaxValueBytes bounds the value of one entry that a client writes.
+const MaxValueBytes = 256 << 10
+
+// Entry is an immutable datum named by its dot. It is never changed, only superseded or
+// removed. Value is shared by all copies of an entry and must not be written.
+type Entry struct {
+	Dot   Dot
+	Path  Path
+	Kind  Kind
+	Time  Timestamp
+	Value []byte
+	// Extra holds fields of a later version, as they were encoded: kept, never read.
+	Extra []byte
+}
+
+// Equal reports whether e and o are the same datum in every part.
+func (e Entry) Equal(o Entry) bool {
+	return e.Dot == o.Dot && e.Path == o.Path && e.Kind == o.Kind && e.Time == o.Time &&
+		bytes.Equal(e.Value, o.Value) && bytes.Equal(e.Extra, o.Extra)
+}
+
+// Newer orders entries for display, newest first: by (time, replica, seq), descending.
+func Newer(a, b Entry) int {
+	switch {
+	case a.Time != b.Time:
+		if a.Time > b.Time {
+			return -1
+		}
+		return 1
+	default:
+		return -a.Dot.Compare(b.Dot)
+	}
+}
+
+// SortNewest sorts entries by Newer, in place.
+func SortNewest(es []Entry) { slices.SortFunc(es, Newer) }

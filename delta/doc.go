@@ -1,0 +1,2 @@
+// Package delta holds what travels between replicas: units, and the frames that carry them.
+package delta
