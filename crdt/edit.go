@@ -1,0 +1,63 @@
+package crdt
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+)
+
+// Errors of edits and views.
+var (
+	// ErrOverflow is returned when an increment would take a counter's value, as it is seen
+	// here, out of int64.
+	ErrOverflow = errors.New("crdt: the counter's value would leave int64")
+	// ErrDamaged is returned when the value of a live entry is not what its kind promises.
+	ErrDamaged = errors.New("crdt: damaged entry")
+	// ErrTooLarge is returned when a value is longer than MaxValueBytes.
+	ErrTooLarge = fmt.Errorf("crdt: a value must not be longer than %d bytes", MaxValueBytes)
+)
+
+// Edit is what an operation does at one path: entries to add, and dots of live entries to kill,
+// ascending and without duplicates. Both take effect together. No edit adds an entry and kills
+// it, and none kills an entry that was not live.
+type Edit struct {
+	Add  []Entry
+	Kill []Dot
+}
+
+// Empty reports whether the edit changes nothing; such an edit consumes no seq.
+func (e Edit) Empty() bool { return len(e.Add) == 0 && len(e.Kill) == 0 }
+
+// Remove kills what is live at a register or at a set member and covered by seen; nil stands
+// for everything. It spares what an operation may not simply kill: kinds that only their owner
+// kills, and reset records, which Reset supersedes without losing what they say. So at a
+// counter it kills only entries of kinds that are not known here.
+func Remove(live []Entry, seen VersionVector) Edit {
+	return Edit{Kill: superseded(live, seen)}
+}
+
+// Visible reports whether the live entries at a path make something that a reader can see:
+// for a counter a cell that is not fully reset, else any entry. Entries that cannot be
+// understood here count as visible, so that they are not taken for absence.
+func Visible(leaf Type, live []Entry) bool {
+	if leaf != Counter {
+		return len(live) > 0
+	}
+	c, err := readCounter(live)
+	return err != nil || c.foreign || slices.ContainsFunc(c.cells, func(h heldCell) bool { return !h.full() })
+}
+
+// superseded returns the dots that a write which saw seen kills, ascending.
+func superseded(live []Entry, seen VersionVector) []Dot {
+	var dots []Dot
+	for _, e := range live {
+		if !e.Kind.OwnerOnly() && e.Kind != KindReset && covers(seen, e.Dot) {
+			dots = append(dots, e.Dot)
+		}
+	}
+	slices.SortFunc(dots, Dot.Compare)
+	return dots
+}
+
+// covers is seen.Covers(d), where nil stands for a clock that covers everything live here.
+func covers(seen VersionVector, d Dot) bool { return seen == nil || seen.Covers(d) }
