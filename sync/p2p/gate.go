@@ -1,0 +1,363 @@
+package p2p
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/protocol"
+	"github.com/multiformats/go-multistream"
+)
+
+const helloProtocol protocol.ID = "/anabranch/hello/1"
+
+// maxUnproven bounds the connections whose handshake has not ended; more are not accepted.
+const maxUnproven = 128
+
+// maxShunned bounds the memory of peers that were turned away.
+const maxShunned = 1024
+
+// gate decides who is a member. It runs the handshake on every connection, closes those that do
+// not complete it in time, and holds everybody else's streams back until it has.
+//
+// A peer is admitted while at least one of its connections has completed the handshake. Its other
+// connections carry the same transport identity, so their streams are served as well; each must
+// still complete its own handshake, or it is closed.
+type gate struct {
+	self     peer.ID
+	key      []byte // for handshake proofs only
+	instance instanceID
+	deadline time.Duration // for a handshake, from the connection's start
+	log      *slog.Logger
+	stats    *counters
+
+	// events tells admissions and departures, in order and alternating per peer.
+	events *queue[gateEvent]
+
+	wg     sync.WaitGroup
+	closed context.Context
+
+	mu      sync.Mutex
+	members map[peer.ID]*member // every peer with a connection, admitted or not
+	// unproven is the number of connections in members that are not proven.
+	unproven int
+	shunned  map[peer.ID]shun
+}
+
+type member struct {
+	conns  map[network.Conn]*connection
+	proven int // connections of conns that are proven; the peer is admitted iff proven > 0
+	// ready is closed while the peer is admitted.
+	ready chan struct{}
+}
+
+type connection struct {
+	proven   bool
+	greeted  bool // the one handshake that a connection may have has begun
+	instance instanceID
+	timeout  *time.Timer
+}
+
+// shun is the memory of a peer that was turned away.
+type shun struct {
+	strikes     int
+	acceptAfter time.Time // its connections are refused before
+	dialAfter   time.Time // it is not dialled before
+}
+
+type gateEvent struct {
+	peer     peer.ID
+	admitted bool
+}
+
+func newGate(closed context.Context, self peer.ID, clusterKey []byte, instance instanceID, deadline time.Duration, log *slog.Logger, stats *counters) *gate {
+	return &gate{
+		self:     self,
+		key:      subkey(clusterKey, "hello"),
+		instance: instance,
+		deadline: deadline,
+		log:      log,
+		stats:    stats,
+		events:   newQueue[gateEvent](),
+		closed:   closed,
+		members:  make(map[peer.ID]*member),
+		shunned:  make(map[peer.ID]shun),
+	}
+}
+
+// admitted reports whether p is a connected member.
+func (g *gate) admitted(p peer.ID) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	m := g.members[p]
+	return m != nil && m.proven > 0
+}
+
+// wait returns true as soon as p is admitted, and false if that does not come within a handshake's
+// deadline, or at once if p has no connection.
+func (g *gate) wait(p peer.ID) bool {
+	g.mu.Lock()
+	m := g.members[p]
+	if m == nil {
+		g.mu.Unlock()
+		return false
+	}
+	ready := m.ready
+	g.mu.Unlock()
+	t := time.NewTimer(g.deadline)
+	defer t.Stop()
+	select {
+	case <-ready:
+		return true
+	case <-t.C:
+		return false
+	case <-g.closed.Done():
+		return false
+	}
+}
+
+// connected takes a new connection in, and begins the handshake on those that we dialled.
+func (g *gate) connected(c network.Conn) {
+	g.mu.Lock()
+	p := c.RemotePeer()
+	m := g.members[p]
+	if m == nil {
+		m = &member{conns: make(map[network.Conn]*connection), ready: make(chan struct{})}
+		g.members[p] = m
+	}
+	cs := &connection{timeout: time.AfterFunc(g.deadline, func() { g.expire(c) })}
+	m.conns[c] = cs
+	g.unproven++
+	dial := c.Stat().Direction == network.DirOutbound
+	if dial {
+		cs.greeted = true
+		g.wg.Add(1)
+	}
+	g.mu.Unlock()
+	if dial {
+		go func() {
+			defer g.wg.Done()
+			g.dialHello(c)
+		}()
+	}
+}
+
+// disconnected forgets a connection.
+func (g *gate) disconnected(c network.Conn) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	p := c.RemotePeer()
+	m := g.members[p]
+	if m == nil {
+		return
+	}
+	cs := m.conns[c]
+	if cs == nil {
+		return
+	}
+	cs.timeout.Stop()
+	delete(m.conns, c)
+	if !cs.proven {
+		g.unproven--
+	} else if m.proven--; m.proven == 0 {
+		m.ready = make(chan struct{})
+		g.events.push(gateEvent{peer: p, admitted: false})
+	}
+	if len(m.conns) == 0 {
+		delete(g.members, p)
+	}
+}
+
+// admit notes that the other side of c has proven the key. Connections to an earlier run of the
+// same peer are dead, whatever the transport believes: they are closed.
+func (g *gate) admit(c network.Conn, instance instanceID) {
+	g.mu.Lock()
+	p := c.RemotePeer()
+	m := g.members[p]
+	if m == nil || m.conns[c] == nil || m.conns[c].proven {
+		g.mu.Unlock() // it was closed meanwhile
+		return
+	}
+	cs := m.conns[c]
+	cs.proven, cs.instance = true, instance
+	cs.timeout.Stop()
+	g.unproven--
+	delete(g.shunned, p)
+	if m.proven++; m.proven == 1 {
+		close(m.ready)
+		g.events.push(gateEvent{peer: p, admitted: true})
+	}
+	var stale []network.Conn
+	for oc, o := range m.conns {
+		if o.proven && o.instance != instance {
+			stale = append(stale, oc)
+		}
+	}
+	g.mu.Unlock()
+	g.stats.admissions.Add(1)
+	g.closeAll(stale)
+}
+
+// expire closes a connection that has not been proven in time.
+func (g *gate) expire(c network.Conn) {
+	g.mu.Lock()
+	m := g.members[c.RemotePeer()]
+	late := m != nil && m.conns[c] != nil && !m.conns[c].proven
+	g.mu.Unlock()
+	if !late {
+		return
+	}
+	g.stats.unprovenClosed.Add(1)
+	g.shun(c.RemotePeer(), false)
+	c.Close()
+}
+
+// dialHello proves the key on a connection that we dialled.
+func (g *gate) dialHello(c network.Conn) {
+	ctx, cancel := context.WithTimeout(g.closed, g.deadline)
+	defer cancel()
+	s, err := c.NewStream(ctx)
+	if err != nil {
+		c.Close()
+		return
+	}
+	defer s.Close()
+	s.SetDeadline(time.Now().Add(g.deadline))
+	stop := context.AfterFunc(ctx, func() { s.Reset() })
+	defer stop()
+	s.SetProtocol(helloProtocol)
+	rw := multistream.NewMSSelect(s, helloProtocol)
+	instance, err := helloDial(rw, g.key, g.self, c.RemotePeer(), g.instance)
+	g.conclude(c, s, instance, err)
+}
+
+// serveHello lets the other side prove the key on a connection that it dialled.
+func (g *gate) serveHello(s network.Stream) {
+	c := s.Conn()
+	g.mu.Lock()
+	var cs *connection
+	if m := g.members[c.RemotePeer()]; m != nil {
+		cs = m.conns[c]
+	}
+	ok := cs != nil && !cs.greeted && c.Stat().Direction == network.DirInbound
+	if ok {
+		cs.greeted = true
+	}
+	g.mu.Unlock()
+	if !ok {
+		g.stats.malformed.Add(1)
+		s.Reset()
+		return
+	}
+	defer s.Close()
+	s.SetDeadline(time.Now().Add(g.deadline))
+	instance, err := helloListen(s, g.key, g.self, c.RemotePeer(), g.instance)
+	g.conclude(c, s, instance, err)
+}
+
+// conclude acts on the end of a handshake.
+func (g *gate) conclude(c network.Conn, s network.Stream, instance instanceID, err error) {
+	p := c.RemotePeer()
+	if err == nil {
+		g.admit(c, instance)
+		return
+	}
+	if isForeign(err) {
+		g.stats.foreign.Add(1)
+		g.shun(p, true)
+		g.log.Debug("peer turned away", "peer", p, "address", c.RemoteMultiaddr(), "err", err)
+		// Let a refusal reach the other side before the connection goes.
+		s.CloseWrite()
+		s.SetReadDeadline(time.Now().Add(time.Second))
+		s.Read(make([]byte, 1))
+	} else {
+		g.log.Debug("handshake failed", "peer", p, "err", err)
+	}
+	s.Reset()
+	c.Close()
+}
+
+// closePeer closes every connection to p, without waiting for a network that may be gone.
+func (g *gate) closePeer(p peer.ID) {
+	g.mu.Lock()
+	var conns []network.Conn
+	if m := g.members[p]; m != nil {
+		for c := range m.conns {
+			conns = append(conns, c)
+		}
+	}
+	g.mu.Unlock()
+	g.closeAll(conns)
+}
+
+func (g *gate) closeAll(conns []network.Conn) {
+	for _, c := range conns {
+		g.wg.Add(1)
+		go func() {
+			defer g.wg.Done()
+			c.Close()
+		}()
+	}
+}
+
+// shun remembers that p was turned away: for a minute at most, so that a peer whose key was put
+// right is not kept waiting. A peer is deaf for the first seconds only if it is known to be
+// foreign; a network that is merely slow must not be.
+func (g *gate) shun(p peer.ID, foreign bool) {
+	now := time.Now()
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if len(g.shunned) >= maxShunned {
+		for q, s := range g.shunned {
+			if now.After(s.dialAfter) || len(g.shunned) >= maxShunned {
+				delete(g.shunned, q)
+			}
+		}
+	}
+	s := g.shunned[p]
+	s.strikes++
+	wait := min(shunFirst<<min(s.strikes-1, 8), shunLast)
+	s.dialAfter = now.Add(wait)
+	if foreign {
+		s.acceptAfter = now.Add(min(wait, shunFirst))
+	}
+	g.shunned[p] = s
+}
+
+// ban turns a hostile member away for shunLast and closes its connections.
+func (g *gate) ban(p peer.ID) {
+	until := time.Now().Add(shunLast)
+	g.mu.Lock()
+	g.shunned[p] = shun{strikes: 8, acceptAfter: until, dialAfter: until}
+	g.mu.Unlock()
+	g.closePeer(p)
+}
+
+const (
+	shunFirst = 5 * time.Second
+	shunLast  = time.Minute
+)
+
+// dialAfter returns before when p must not be dialled; the zero time if it may be.
+func (g *gate) dialAfter(p peer.ID) time.Time {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.shunned[p].dialAfter
+}
+
+// acceptable reports whether a connection from p may be taken in now.
+func (g *gate) acceptable(p peer.ID) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return !time.Now().Before(g.shunned[p].acceptAfter)
+}
+
+// hasRoom reports whether one more unproven connection may be taken in.
+func (g *gate) hasRoom() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.unproven < maxUnproven
+}
