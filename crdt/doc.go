@@ -1,2 +1,148 @@
-// Package crdt is the pure core: dots, clocks, paths, entries, and the types as views over them.
+// Package crdt is the pure core of Anabranch: dots, clocks, paths, entries, their join, and the
+// data types as views over live entries. It holds no lock, clock, file or source of randomness;
+// what an operation needs comes as an argument, and what it does comes back as a value.
+//
+// # Model
+//
+// Every change is named by a [Dot], (replica, seq). A datum is an [Entry], named by its dot,
+// standing at a [Path], and never changed: only superseded or removed. A replica's [State] is a
+// clock, the dots that it has heard of, and the entries that are live. What the clock covers
+// and is not live is dead, for good, everywhere; so a removal leaves nothing behind.
+//
+// An operation is a function from the live entries at one path to an [Edit]: entries to add and
+// dots to kill. [Assign] and [Remove] serve registers, [Add] and [Remove] the members of a set,
+// [Increment] and [Reset] counters. A map has no operations of its own: its fields are paths,
+// and deleting a field is a Remove or a Reset at every path under it. A removal supersedes what
+// its writer saw, which is a clock, or nil for everything that is live here.
+//
+// # Laws
+//
+// For all states a, b, c that histories of the same replicas lead to:
+//
+//	Join(a, b) = Join(b, a)
+//	Join(a, Join(b, c)) = Join(Join(a, b), c)
+//	Join(a, a) = a
+//	Join(Join(a, b), b) = Join(a, b)
+//	a.Clock = b.Clock ⇒ a = b
+//
+// Applying the edits of another replica one by one, in an order that respects causes, leads to
+// the same state as the join. That order is a duty of the caller: out of it, totals of counters
+// would be taken for others.
+//
+// # Ownership
+//
+// No function keeps or changes a slice or map that it is given, and none returns one that it
+// was given, with one exception: Entry.Value and Entry.Extra are shared by all copies of an
+// entry, from the call that makes it on, and nobody may write to them. The methods that change
+// their receiver say so: [VersionVector.Merge], [HLC], [TreeBuilder] and the sorting of
+// [SortNewest]. Everything else may be called from many goroutines at once.
+//
+// # Truth tables
+//
+// The rows are run by the tests. "-" is absence: no live content. In the tables with two
+// operations, both see the first state, the one on the right has the later timestamp, and the
+// last column is what both replicas show after they have heard of each other.
+//
+// A register holds what was written and not superseded, newest first; more than one value
+// arises from concurrent writes only. A plain read shows the first.
+//
+//	register | operation          | register
+//	-        | assign a           | a
+//	a        | assign b           | b
+//	a b      | assign c           | c
+//	a b      | remove             | -
+//	-        | remove             | -
+//
+//	register | here               | there              | joined
+//	-        | assign a           | assign b           | b a
+//	a        | assign b           | assign c           | c b
+//	a        | assign b           | assign b           | b b
+//	a        | assign b           | remove             | b
+//	a        | remove             | assign b           | b
+//	a        | remove             | remove             | -
+//	a b      | assign c           | remove             | c
+//	a        | assign b, remove   | assign c           | c
+//
+// A set holds the members that were added and not removed since: an add wins against a removal
+// that did not see it.
+//
+//	set      | operation          | set
+//	-        | add x              | x
+//	x        | add x              | x
+//	x        | add y              | x y
+//	x y      | remove x           | y
+//	x        | remove x           | -
+//	-        | remove x           | -
+//
+//	set      | here               | there              | joined
+//	-        | add x              | add x              | x
+//	-        | add x              | remove x           | x
+//	x        | add x              | remove x           | x
+//	x        | remove x           | remove x           | -
+//	x        | remove x           | add y              | y
+//	x        | remove x, add x    | remove x           | x
+//	x        | add x, remove x    | add x              | x
+//	x        | add x, remove x    | remove x           | -
+//
+// A counter is the sum of the increments that no reset saw.
+//
+//	counter  | operation          | counter
+//	-        | inc 5              | 5
+//	5        | inc -7             | -2
+//	5        | inc -5             | 0
+//	5        | inc 0              | 5
+//	5        | reset              | -
+//	5        | reset, inc 2       | 2
+//	5        | inc 2, reset       | -
+//	-        | reset              | -
+//
+//	counter  | here               | there              | joined
+//	-        | inc 2              | inc 3              | 5
+//	5        | inc 2              | inc 3              | 10
+//	5        | inc 2              | reset              | 2
+//	5        | inc -2             | reset              | -2
+//	5        | reset              | reset              | -
+//	5        | reset, inc 2       | reset, inc 3       | 5
+//	5        | inc 2, reset       | inc 3              | 3
+//	5        | inc 2, reset       | inc 3, reset       | -
+//
+// A map holds what its fields hold; a field without content is not there. Here x=a is a field
+// with a register, x=5 one with a counter, x={m} one with a set, and x.y a field of a field.
+// Two types can meet at one field: both live, and a plain read shows the newest.
+//
+//	map      | operation          | map
+//	-        | assign f a         | f=a
+//	f=a      | delete f           | -
+//	f=5      | delete f           | -
+//	f={m,n}  | delete f           | -
+//	f.g=5    | delete f           | -
+//	f=a g=b  | delete f           | g=b
+//	f.g=a    | assign f.h b       | f.g=a f.h=b
+//	-        | delete f           | -
+//
+//	map      | here               | there              | joined
+//	f=a      | assign f b         | delete f           | f=b
+//	f=5      | inc f 2            | delete f           | f=2
+//	f={m}    | add f m            | delete f           | f={m}
+//	f={m}    | add f n            | delete f           | f={n}
+//	f.g=a    | assign f.h b       | delete f           | f.h=b
+//	f.g=5    | inc f.g 2          | delete f           | f.g=2
+//	f.g=5    | delete f.g         | delete f           | -
+//	f=a g=5  | assign f b         | inc g 1            | f=b g=6
+//	-        | assign f a         | inc f 1            | f=1|a
+//	-        | inc f 1            | assign f a         | f=a|1
+//	-        | assign f a         | assign f.g b       | f=a f.g=b
+//
+// # The counter
+//
+// An embedded counter is easy to get wrong. With a running total per replica that a reset
+// removes, a concurrent increment brings the removed amounts back, because it carries them in
+// its own total. With a reset that subtracts the value seen, two concurrent resets subtract it
+// twice. Here a reset removes no total of another replica. It writes down, for each total that
+// it saw, how much of it is gone; several such [ResetRecord] entries are read by their greatest
+// component, so that concurrent resets count once, and an increment made meanwhile is what is
+// left. When a replica sees that its own total is gone it kills it ([Purge]), and begins a new
+// lineage, for which no old component counts. A record that speaks of no live total is killed by
+// its author. So n replicas keep at most 2n live entries at a counter, one total and one record
+// each, and nothing once a reset has been heard of by all of them.
 package crdt

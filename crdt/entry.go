@@ -13,14 +13,16 @@ type Kind uint8
 const (
 	KindValue  Kind = 0x01 // register: the value is JSON
 	KindMember Kind = 0x02 // set: no value; the member stands in the path
-	KindReset  Kind = 0x03 // counter: a reset record, see ResetRecord
 	KindCell   Kind = 0x81 // counter: the running total of one replica, see Cell
+	KindReset  Kind = 0x82 // counter: a reset record, see ResetRecord
 
 	ownerOnly Kind = 0x80
 )
 
-// OwnerOnly reports the kill rule: true means that a kill by prefix spares the entry, and only
-// the replica in its dot (or that replica's heir) writes a kill of it.
+// OwnerOnly reports the kill rule: true means that a kill by prefix spares the entry, which dies
+// only when its dot is named. A cell is named by the replica in its dot alone (or that replica's
+// heir), a reset record by its author or by the record that supersedes it. Were a record killed
+// by prefix, a delete that has nothing left to lower would kill what holds the counter down.
 func (k Kind) OwnerOnly() bool { return k&ownerOnly != 0 }
 
 // MaxValueBytes bounds the value of one entry that a client writes.

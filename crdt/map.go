@@ -95,7 +95,7 @@ func (b *TreeBuilder) Add(path Path, live []Entry) error {
 	if err != nil {
 		return err
 	}
-	if !b.prefix.Contains(path) || parts.Leaf == 0 {
+	if !b.prefix.Contains(path) || parts.Leaf == 0 || (parts.Leaf == Set) != (parts.Member != "") {
 		return fmt.Errorf("%w: not a place under the prefix", ErrBadPath)
 	}
 	newest, ok := newestContent(live)
