@@ -31,7 +31,7 @@ type Config struct {
 	HTTPHosts      []string // more names that a Host header may have
 	Listen         []string // multiaddrs
 	Announce       []string // multiaddrs told to peers in place of Listen; empty: what is listened on
-	Peers          []string // multiaddrs that end in /p2p/PEER-ID
+	Peers          []string // multiaddrs; /p2p/PEER-ID at the end is optional
 	MDNS           bool
 	ClusterKeyFile string // empty: cluster.key in DataDir
 	ClusterKey     Secret // in place of the file; only from the environment

@@ -122,8 +122,8 @@ func TestProblems(t *testing.T) {
 			`"127.0.0.1:1" is not a multiaddr`, `"/ip4/0.0.0.0/udp/1": listen on`, `"/ip4/0.0.0.0/tcp/1/ws": listen on`, `"/dns4/a/tcp/1": listen on`}},
 		"no listen": {file: "listen: []", want: []string{"listen: there must be an address"}},
 		"announce":  {args: []string{"--announce", "/ip4/1.2.3.4/tcp/1" + peer}, want: []string{"announce /ip4/ADDRESS"}},
-		"peer": {args: []string{"--peer", "/ip4/1.2.3.4/tcp/1", "--peer", "/ip4/1.2.3.4" + peer, "--peer", "/ip4/1.2.3.4/tcp/1/p2p/x"}, want: []string{
-			"must end in /p2p/PEER-ID", "write /ip4/ADDRESS/tcp/PORT/p2p/PEER-ID", "is not a multiaddr"}},
+		"peer": {args: []string{"--peer", peer, "--peer", "/ip4/1.2.3.4" + peer, "--peer", "/ip4/1.2.3.4/tcp/1/p2p/x"}, want: []string{
+			`"` + peer + `": write /ip4/ADDRESS/tcp/PORT`, `"/ip4/1.2.3.4` + peer + `": write /ip4/ADDRESS/tcp/PORT`, "is not a multiaddr"}},
 		"two keys":  {env: []string{"ANABRANCH_CLUSTER_KEY=secret"}, args: []string{"--cluster-key-file", "f"}, want: []string{"ANABRANCH_CLUSTER_KEY is set as well"}},
 		"namespace": {args: []string{"--namespace", "A", "--namespace", "_x"}, want: []string{`namespace: "A": a name`, `namespace: "_x": a name`}},
 		"log":       {args: []string{"--log-level", "loud", "--log-format", "xml"}, want: []string{`log-level: "loud" is not one of debug`, `log-format: "xml" is not one of text`}},
@@ -153,7 +153,7 @@ func TestGoodValues(t *testing.T) {
 	const id = "/p2p/12D3KooWQYhTNQdmr3ArTeUHRYzFg94BKyTkoWBDWez9kSCVe2Xo"
 	mustLoad(t, "", []string{"ANABRANCH_ADDR=x", "ANABRANCH_CLUSTER_KEY=k"},
 		"--http", "unix:/x", "--http-host", "a.example,10.0.0.1,::1", "--announce", "/dns4/a/tcp/1", "--namespace", "a.b-c_1",
-		"--peer", "/dns4/a/tcp/1"+id, "--peer", "/ip6/::1/udp/1/quic-v1"+id, "--peer", "/dnsaddr/example.org"+id)
+		"--peer", "/dns4/a/tcp/1"+id, "--peer", "/ip6/::1/udp/1/quic-v1"+id, "--peer", "/dns/example.org/tcp/7701")
 }
 
 func TestKubernetesServiceVariablesAreNotOurs(t *testing.T) {

@@ -108,15 +108,11 @@ func checkPeer(addr string) error {
 	if err != nil {
 		return err
 	}
-	last := len(protocols) - 1
-	if protocols[last] != ma.P_P2P {
-		return fmt.Errorf("%q must end in /p2p/PEER-ID; \"anabranch status\" at that daemon prints it", addr)
+	if last := len(protocols) - 1; protocols[last] == ma.P_P2P {
+		protocols = protocols[:last]
 	}
-	if protocols[0] == ma.P_DNSADDR && last == 1 {
-		return nil
-	}
-	if !slices.Contains(dialable, protocols[0]) || !transport(protocols[1:last]) {
-		return fmt.Errorf("%q: write /ip4/ADDRESS/tcp/PORT/p2p/PEER-ID, or with ip6, dns4 or dns6, or udp/PORT/quic-v1", addr)
+	if len(protocols) == 0 || !slices.Contains(dialable, protocols[0]) || !transport(protocols[1:]) {
+		return fmt.Errorf("%q: write /ip4/ADDRESS/tcp/PORT or /ip4/ADDRESS/udp/PORT/quic-v1, or the same with ip6, dns4 or dns6; /p2p/PEER-ID may follow", addr)
 	}
 	return nil
 }
