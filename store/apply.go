@@ -1,0 +1,188 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/anabranchdb/anabranch/crdt"
+	"github.com/anabranchdb/anabranch/delta"
+)
+
+// Apply joins units of other replicas into the copy, in the order given, and returns when that is
+// durable. A unit that the clock covers already is dropped. A unit whose predecessor or
+// dependencies are missing is left out, and so is what depends on it; Apply then returns
+// delta.ErrGap after it applied the rest. runs are the runs of the origins. Apply keeps the
+// units: they must not be written afterwards.
+func (n *Namespace) Apply(ctx context.Context, units []delta.Unit, runs delta.Runs) error {
+	var gap error
+	for len(units) > 0 {
+		done := 0
+		_, err := n.submit(ctx, func(g *group) error {
+			if err := n.spaceFor(forReplication); err != nil {
+				return err
+			}
+			for _, u := range units {
+				done++
+				switch ready, err := g.ready(u); {
+				case err != nil:
+					gap = err
+				case ready:
+					if large, err := g.applyUnit(u, runs[u.Origin]); err != nil || large {
+						return err
+					}
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		units = units[done:]
+	}
+	return gap
+}
+
+// ready reports whether u is next in order. It returns false for what is covered, and
+// delta.ErrGap for what is not yet due.
+func (g *group) ready(u delta.Unit) (bool, error) {
+	if u.Last <= g.clock[u.Origin] {
+		return false, nil
+	}
+	if u.Origin == g.n.c.Replica {
+		return false, fmt.Errorf("%w: unit %v:%d of this replica's own id that it never issued", delta.ErrMalformed, u.Origin, u.First)
+	}
+	if g.clock[u.Origin] != u.First-1 || !g.clock.CoversAll(u.Deps) {
+		return false, fmt.Errorf("%w: %v:%d", delta.ErrGap, u.Origin, u.First)
+	}
+	for _, k := range u.Kills {
+		ahead := func(d crdt.Dot) bool { return !g.clock.Covers(d) }
+		if !g.clock.CoversAll(k.Clock) || slices.ContainsFunc(k.Dots, ahead) {
+			return false, fmt.Errorf("%w: unit %v:%d kills ahead of its dependencies", delta.ErrMalformed, u.Origin, u.First)
+		}
+	}
+	return true, nil
+}
+
+// applyUnit puts a unit that is due into the group. A unit that is too large for it becomes the
+// large unit that ends the group.
+func (g *group) applyUnit(u delta.Unit, run delta.Run) (large bool, err error) {
+	if run != (delta.Run{}) {
+		g.runs[u.Origin] = run
+	}
+	for _, k := range u.Kills {
+		if k.Prefix == "" {
+			continue
+		}
+		if large, err := g.isLarge(k.Prefix); err != nil {
+			return false, err
+		} else if large {
+			g.large = &u
+			return true, nil
+		}
+	}
+	return false, g.join(u)
+}
+
+// isLarge reports whether more lies under prefix than one batch should hold.
+func (g *group) isLarge(prefix crdt.Path) (bool, error) {
+	limit := g.n.opts.LargeEntries
+	if h, err := g.over.head(prefix.ObjectPath()); err != nil || h.Entries <= uint64(limit) {
+		return false, err
+	}
+	paths, err := g.over.paths(prefix, "", limit+1)
+	return len(paths) > limit, err
+}
+
+// join applies a unit to the overlay: kills first, for a kill never means an entry of its own
+// unit.
+func (g *group) join(u delta.Unit) error {
+	for _, k := range u.Kills {
+		var err error
+		if k.Prefix == "" {
+			err = g.killDots(k.Dots)
+		} else {
+			err = g.killPrefix(prefixKill{prefix: k.Prefix, clock: k.Clock})
+		}
+		if err != nil {
+			return err
+		}
+	}
+	for _, e := range u.Entries {
+		if err := g.over.edit(e.Path, crdt.Edit{Add: []crdt.Entry{e}}, g.commit); err != nil {
+			return err
+		}
+		g.born[e.Dot] = e.Path
+		g.observe(e.Time)
+	}
+	g.clock[u.Origin] = u.Last
+	g.since[u.Origin] = u.Last
+	g.units = append(g.units, u)
+	g.bytes += u.Size()
+	return nil
+}
+
+// observe takes a foreign timestamp over into the hybrid clock.
+func (g *group) observe(t crdt.Timestamp) {
+	n := g.n
+	if now := n.opts.Now(); !n.c.hlc.Observe(t, now) {
+		n.opts.Event(Event{Namespace: n.name, Kind: EventClockAhead,
+			Detail: fmt.Sprintf("a peer's clock is %v ahead", t.Time().Sub(now).Round(1e9))})
+	}
+}
+
+// killDots removes the entries that are live under the dots.
+func (g *group) killDots(dots []crdt.Dot) error {
+	for _, d := range dots {
+		p, ok := g.born[d]
+		if !ok && !g.n.live.Contains(d) {
+			continue
+		}
+		if !ok {
+			v, found, err := g.n.backend.Get(g.n.keys.index(d))
+			if err != nil {
+				return err
+			}
+			if !found {
+				return fmt.Errorf("%w: live dot %v has no index", ErrDamaged, d)
+			}
+			p = crdt.Path(v)
+		}
+		if err := g.over.edit(p, crdt.Edit{Kill: []crdt.Dot{d}}, g.commit); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// killPrefix removes what a prefix kill hits.
+func (g *group) killPrefix(k prefixKill) error {
+	paths, err := g.over.paths(k.prefix, "", int(^uint(0)>>1))
+	if err != nil {
+		return err
+	}
+	for _, p := range paths {
+		if err := g.hit(p, k); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// hit removes what a prefix kill hits at one path.
+func (g *group) hit(p crdt.Path, k prefixKill) error {
+	live, err := g.over.entries(p)
+	if err != nil {
+		return err
+	}
+	var e crdt.Edit
+	for _, x := range live {
+		if k.hits(x) {
+			e.Kill = append(e.Kill, x.Dot)
+		}
+	}
+	if e.Empty() {
+		return nil
+	}
+	return g.over.edit(p, e, g.commit)
+}

@@ -1,0 +1,261 @@
+package store
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/anabranchdb/anabranch/crdt"
+	"github.com/anabranchdb/anabranch/delta"
+)
+
+// addOwn adds a unit of this replica to the group. Its changes are in the overlay.
+//
+// When the unit supersedes a counter cell that the group itself wrote, that cell never becomes
+// visible: it is left out, and the units from the one that wrote it up to this one become one
+// unit, for a unit that lacks an entry of its own cannot be applied alone.
+func (g *group) addOwn(u delta.Unit) {
+	g.clock[u.Origin] = u.Last
+	g.since = crdt.VersionVector{}
+	if i := g.coalescedWith(u); i >= 0 {
+		u = g.coalesce(i, u)
+	}
+	g.units = append(g.units, u)
+	g.bytes += u.Size()
+}
+
+// coalescedWith returns the index of the first own unit of the group with a cell that u kills,
+// or -1.
+func (g *group) coalescedWith(u delta.Unit) int {
+	at := -1
+	for _, k := range u.Kills {
+		for _, d := range k.Dots {
+			if d.Replica != u.Origin || d.Seq <= g.n.c.clock[u.Origin] {
+				continue
+			}
+			i := slices.IndexFunc(g.units, func(v delta.Unit) bool {
+				return v.Origin == u.Origin && v.First <= d.Seq && d.Seq <= v.Last
+			})
+			isCell := func(e crdt.Entry) bool { return e.Dot == d && e.Kind == crdt.KindCell }
+			if i >= 0 && (at < 0 || i < at) && slices.ContainsFunc(g.units[i].Entries, isCell) {
+				at = i
+			}
+		}
+	}
+	return at
+}
+
+// coalesce takes the own units from index i on out of the group and returns them and u as one.
+func (g *group) coalesce(i int, u delta.Unit) delta.Unit {
+	m := delta.Unit{Origin: u.Origin, First: g.units[i].First, Last: u.Last, Deps: crdt.VersionVector{}}
+	rest := slices.Clone(g.units[:i])
+	var dots []crdt.Dot
+	for _, v := range append(g.units[i:len(g.units):len(g.units)], u) {
+		if v.Origin != u.Origin {
+			rest = append(rest, v)
+			continue
+		}
+		m.Deps.Merge(v.Deps)
+		for _, e := range v.Entries {
+			if slices.ContainsFunc(g.over.live[e.Path], func(x crdt.Entry) bool { return x.Dot == e.Dot }) {
+				m.Entries = append(m.Entries, e)
+			}
+		}
+		for _, k := range v.Kills {
+			if k.Prefix != "" {
+				// A kill's clock stands before its unit. What it covers of this unit is left out above.
+				k.Clock = k.Clock.Clone()
+				if k.Clock[m.Origin] = min(k.Clock[m.Origin], m.First-1); k.Clock[m.Origin] == 0 {
+					delete(k.Clock, m.Origin)
+				}
+				if len(k.Clock) > 0 {
+					m.Kills = append(m.Kills, k)
+				}
+				continue
+			}
+			dots = append(dots, k.Dots...)
+		}
+	}
+	g.units = rest
+	dots = slices.DeleteFunc(dots, func(d crdt.Dot) bool { return d.Replica == m.Origin && d.Seq >= m.First })
+	if len(dots) > 0 {
+		slices.SortFunc(dots, crdt.Dot.Compare)
+		m.Kills = slices.Insert(m.Kills, 0, delta.Kill{Dots: slices.Compact(dots)})
+	}
+	return m
+}
+
+// purgeCounters looks at the counters that the group touched and kills what only this replica
+// kills: its own cells that are reset in full, its own reset records that match nothing.
+func (g *group) purgeCounters() error {
+	if g.n.c.Joining {
+		return nil
+	}
+	var paths []crdt.Path
+	for _, p := range g.over.order {
+		if p.LeafType() == crdt.Counter {
+			paths = append(paths, p)
+		}
+	}
+	if g.large != nil {
+		// The next own seq belongs to the large unit: later.
+		for _, p := range paths {
+			g.side.Put(g.n.keys.purge(p), []byte{valueVersion})
+			g.n.c.purges++
+		}
+		return nil
+	}
+	return g.purge(paths)
+}
+
+// purge writes one own unit that kills what can be purged at the paths.
+func (g *group) purge(paths []crdt.Path) error {
+	self := g.n.c.Replica
+	var dots []crdt.Dot
+	for _, p := range paths {
+		live, err := g.over.entries(p)
+		if err != nil {
+			return err
+		}
+		e := crdt.Purge(live, self)
+		if e.Empty() {
+			continue
+		}
+		dots = append(dots, e.Kill...)
+		if err := g.over.edit(p, e, g.commit); err != nil {
+			return err
+		}
+	}
+	if len(dots) == 0 {
+		return nil
+	}
+	slices.SortFunc(dots, crdt.Dot.Compare)
+	seq := g.clock[self] + 1
+	g.addOwn(delta.Unit{Origin: self, First: seq, Last: seq, Deps: g.since, Kills: []delta.Kill{{Dots: dots}}})
+	return nil
+}
+
+// build makes the batch of the group and moves the committer's state to what it will be.
+func (g *group) build() (*Batch, error) {
+	n := g.n
+	b := &Batch{}
+	if err := g.buildEntries(b); err != nil {
+		return nil, err
+	}
+	g.recordRun()
+	n.c.Commit = g.commit
+	n.c.since = g.since
+	g.buildClock(b)
+	if err := g.buildLog(b); err != nil {
+		return nil, err
+	}
+	n.c.HLC = n.c.hlc.Last
+	b.Put(n.keys.meta(), appendMeta(nil, n.c.meta))
+	for op := range g.side.Ops() {
+		b.add(op)
+	}
+	return b, nil
+}
+
+// buildEntries writes what the overlay changed: data, index and heads.
+func (g *group) buildEntries(b *Batch) error {
+	n := g.n
+	for _, p := range g.over.order {
+		was, err := n.c.base.entries(p)
+		if err != nil {
+			return err
+		}
+		is := g.over.live[p]
+		g.diff(b, was, is)
+		if len(is) > 0 {
+			b.Put(n.keys.data(p), delta.AppendEntries(nil, is))
+		} else if len(was) > 0 {
+			b.Delete(n.keys.data(p))
+		}
+	}
+	for p, h := range g.over.heads {
+		was, err := n.c.base.head(p)
+		if err != nil {
+			return err
+		}
+		if p == p.ObjectPath() {
+			n.c.Objects += count(h.Visible > 0) - count(was.Visible > 0)
+		}
+		if h.Entries == 0 {
+			b.Delete(n.keys.head(p))
+		} else {
+			b.Put(n.keys.head(p), appendHead(nil, h))
+		}
+	}
+	return nil
+}
+
+// diff writes the index of one path and keeps the digest.
+func (g *group) diff(b *Batch, was, is []crdt.Entry) {
+	n := g.n
+	holds := func(es []crdt.Entry, d crdt.Dot) bool {
+		return slices.ContainsFunc(es, func(e crdt.Entry) bool { return e.Dot == d })
+	}
+	for _, e := range was {
+		if !holds(is, e.Dot) {
+			n.c.Digest.Remove(e)
+			n.c.Entries--
+			g.removed = append(g.removed, e.Dot)
+			b.Delete(n.keys.index(e.Dot))
+		}
+	}
+	for _, e := range is {
+		if !holds(was, e.Dot) {
+			n.c.Digest.Add(e)
+			n.c.Entries++
+			g.added = append(g.added, e.Dot)
+			b.Put(n.keys.index(e.Dot), []byte(e.Path))
+		}
+	}
+}
+
+// recordRun notes the run with the first seq that it issues.
+func (g *group) recordRun() {
+	c := &g.n.c
+	first := c.clock[c.Replica] + 1
+	if g.clock[c.Replica] < first || (len(c.OwnRuns) > 0 && c.OwnRuns[len(c.OwnRuns)-1].Nonce == c.nonce) {
+		return
+	}
+	run := delta.Run{First: first, Nonce: c.nonce}
+	c.OwnRuns = append(c.OwnRuns, run)
+	if extra := len(c.OwnRuns) - maxOwnRuns; extra > 0 {
+		c.OwnRuns = slices.Delete(c.OwnRuns, 0, extra)
+	}
+	g.runs[c.Replica] = run
+}
+
+// maxOwnRuns bounds the history of own runs that is kept.
+const maxOwnRuns = 1024
+
+// buildClock writes the components that moved.
+func (g *group) buildClock(b *Batch) {
+	c := &g.n.c
+	for _, r := range slices.Sorted(maps.Keys(g.clock)) {
+		run, told := g.runs[r]
+		if !told {
+			run = c.runs[r]
+		}
+		if g.clock[r] == c.clock[r] && run == c.runs[r] {
+			continue
+		}
+		if run != (delta.Run{}) {
+			c.runs[r] = run
+		}
+		b.Put(g.n.keys.clock(r), appendComponent(nil, component{Seq: g.clock[r], Floor: c.floors[r], Run: run}))
+	}
+	c.clock = g.clock
+}
+
+// moveLive brings the live bitmaps along. The caller holds mu.
+func (g *group) moveLive() {
+	for _, d := range g.removed {
+		g.n.live.Remove(d)
+	}
+	for _, d := range g.added {
+		g.n.live.Add(d)
+	}
+}

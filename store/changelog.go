@@ -1,0 +1,91 @@
+package store
+
+import (
+	"fmt"
+
+	"github.com/anabranchdb/anabranch/crdt"
+)
+
+// buildLog appends the group to the log, and takes its oldest records off when it is beyond its
+// bounds. A record is found by its commit, and by the last seq that it holds of each origin.
+func (g *group) buildLog(b *Batch) error {
+	n := g.n
+	record := appendLogRecord(nil, logRecord{Time: n.opts.Now(), Joined: g.joined, Units: g.units, Amounts: g.amounts})
+	b.Put(n.keys.log(g.commit), record)
+	n.c.LogBytes += uint64(len(record))
+	last := crdt.VersionVector{}
+	for _, u := range g.units {
+		last[u.Origin] = u.Last
+	}
+	for _, r := range last.Replicas() {
+		b.Put(n.keys.logIndex(crdt.Dot{Replica: r, Seq: last[r]}), appendCommit(g.commit))
+	}
+	return n.truncateLog(b)
+}
+
+// truncateLog drops the oldest records while the log is too large or they are too old. To keep
+// this off most commits it waits until an eighth of the bound can go at once.
+func (n *Namespace) truncateLog(b *Batch) error {
+	c := &n.c
+	tooLarge := c.LogBytes > n.opts.MaxLogBytes+n.opts.MaxLogBytes/8
+	if !tooLarge && c.Commit%logAgeEvery != 0 {
+		return nil
+	}
+	oldest := n.opts.Now().Add(-n.opts.MaxLogAge)
+	snap, err := n.backend.Snapshot()
+	if err != nil {
+		return err
+	}
+	defer snap.Close()
+	first := c.LogFirst
+	it, err := snap.Iterate(n.keys.log(first), prefixEnd(n.keys.log(first)[:len(n.keys)+3]))
+	if err != nil {
+		return err
+	}
+	defer it.Close()
+	for it.Next() {
+		commit, ok := parseHex(it.Key()[len(n.keys)+3:])
+		if !ok {
+			return fmt.Errorf("%w: log key %q", ErrDamaged, it.Key())
+		}
+		l, err := decodeLogRecord(it.Value())
+		if err != nil {
+			return err
+		}
+		if c.LogBytes <= n.opts.MaxLogBytes && !l.Time.Before(oldest) {
+			c.LogFirst = commit
+			break
+		}
+		n.forget(b, l)
+		c.LogBytes -= uint64(len(it.Value()))
+		c.LogFirst = commit + 1
+	}
+	if c.LogFirst > first {
+		b.DeleteRange(n.keys.log(first), n.keys.log(c.LogFirst))
+	}
+	return it.Err()
+}
+
+// logAgeEvery is the number of commits between two looks at the age of the log.
+const logAgeEvery = 1024
+
+// forget raises the floors above the units of a record that leaves the log.
+func (n *Namespace) forget(b *Batch, l logRecord) {
+	last := crdt.VersionVector{}
+	for _, u := range l.Units {
+		last[u.Origin] = u.Last
+	}
+	for _, r := range last.Replicas() {
+		b.Delete(n.keys.logIndex(crdt.Dot{Replica: r, Seq: last[r]}))
+		n.raiseFloor(b, r, last[r])
+	}
+}
+
+func (n *Namespace) raiseFloor(b *Batch, r crdt.ReplicaID, seq uint64) {
+	c := &n.c
+	if c.floors[r] >= seq {
+		return
+	}
+	c.floors[r] = seq
+	b.Put(n.keys.clock(r), appendComponent(nil, component{Seq: c.clock[r], Floor: seq, Run: c.runs[r]}))
+}

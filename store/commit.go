@@ -1,0 +1,284 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/anabranchdb/anabranch/crdt"
+	"github.com/anabranchdb/anabranch/delta"
+)
+
+// Bounds of one group of commits.
+const (
+	maxGroupJobs  = 1024
+	maxGroupBytes = 4 << 20
+)
+
+// Receipt is the answer to a commit.
+type Receipt struct {
+	// Clock covers the commit and everything that it saw. It is shared and must not be written.
+	Clock crdt.VersionVector
+	// Commit is the number of the commit in this copy.
+	Commit uint64
+}
+
+// job is one request to the committer.
+type job struct {
+	ctx context.Context
+	// do runs on the committer: it adds to the group, or returns an error that ends this job alone.
+	do func(g *group) error
+	// alone, if set, runs instead of do, between two groups: it commits by itself.
+	alone   func() error
+	err     error
+	panic   any
+	receipt Receipt
+	done    chan struct{}
+}
+
+// group is a commit in the making: jobs that share one batch and one fsync.
+type group struct {
+	n    *Namespace
+	over *overlay
+	jobs []*job
+	// units are what the commit does, own and foreign, in order.
+	units []delta.Unit
+	// amounts are kept with own units; index by the unit's first seq.
+	amounts []amount
+	clock   crdt.VersionVector
+	runs    delta.Runs
+	since   crdt.VersionVector
+	bytes   int
+	commit  uint64
+	// large is a unit too large for one batch: it ends the group and is applied after it.
+	large *delta.Unit
+	// joined marks the log record of a state join.
+	joined bool
+	side   Batch // further operations that jobs put into the commit
+	// born are the entries of foreign units of this group, which the index does not hold yet.
+	born map[crdt.Dot]crdt.Path
+	// What the batch does to the live dots, known once it is built.
+	added, removed []crdt.Dot
+}
+
+// submit hands work to the committer, as part of a group, and waits for its end. It returns the
+// context's error only when the work has not begun.
+func (n *Namespace) submit(ctx context.Context, do func(g *group) error) (Receipt, error) {
+	return n.enqueue(&job{ctx: ctx, do: do, done: make(chan struct{})})
+}
+
+// submitAlone hands work to the committer that makes its own commits.
+func (n *Namespace) submitAlone(ctx context.Context, alone func() error) error {
+	_, err := n.enqueue(&job{ctx: ctx, alone: alone, done: make(chan struct{})})
+	return err
+}
+
+func (n *Namespace) enqueue(j *job) (Receipt, error) {
+	if f := n.failed.Load(); f != nil {
+		return Receipt{}, f.err
+	}
+	select {
+	case n.queue <- j:
+	case <-j.ctx.Done():
+		return Receipt{}, j.ctx.Err()
+	case <-n.quit:
+		return Receipt{}, ErrClosed
+	}
+	select {
+	case <-j.done:
+	case <-n.stopped:
+		// The committer may have ended this job as its last act.
+		select {
+		case <-j.done:
+		default:
+			return Receipt{}, ErrClosed
+		}
+	}
+	if j.panic != nil {
+		panic(j.panic)
+	}
+	return j.receipt, j.err
+}
+
+// run is the committer: it takes what waits, makes one commit of it, and answers.
+func (n *Namespace) run() {
+	defer close(n.stopped)
+	for {
+		select {
+		case <-n.quit:
+			return
+		case j := <-n.queue:
+			for j != nil {
+				if j.alone == nil {
+					j = n.runGroup(j)
+					continue
+				}
+				n.runAlone(j)
+				j = nil
+			}
+		}
+		n.runPurges()
+	}
+}
+
+// runGroup makes one commit of j and of what waits behind it. It returns the job that ended the
+// group because it must be alone.
+func (n *Namespace) runGroup(j *job) (next *job) {
+	g := n.newGroup()
+	for j != nil && j.alone == nil {
+		if err := g.take(j); err != nil {
+			j.end(err)
+		}
+		j = nil
+		if g.large == nil && len(g.jobs) < maxGroupJobs && g.bytes < maxGroupBytes {
+			select {
+			case j = <-n.queue:
+			default:
+			}
+		}
+	}
+	n.finish(g)
+	return j
+}
+
+// runAlone runs a job between two groups.
+func (n *Namespace) runAlone(j *job) {
+	err := j.ctx.Err()
+	if f := n.failed.Load(); f != nil {
+		err = f.err
+	}
+	if err == nil {
+		err = n.settle(j.alone())
+	}
+	j.end(err)
+}
+
+func (n *Namespace) newGroup() *group {
+	return &group{n: n, over: newOverlay(n.c.base), clock: n.c.clock.Clone(), runs: delta.Runs{},
+		since: n.c.since.Clone(), commit: n.c.Commit + 1, born: map[crdt.Dot]crdt.Path{}}
+}
+
+// take runs one job inside the group.
+func (g *group) take(j *job) (err error) {
+	if err := j.ctx.Err(); err != nil {
+		return err
+	}
+	if f := g.n.failed.Load(); f != nil {
+		return f.err
+	}
+	defer func() {
+		if p := recover(); p != nil {
+			j.panic, err = p, fmt.Errorf("store: panic in a commit: %v", p)
+		}
+	}()
+	if err := j.do(g); err != nil {
+		return g.n.noteDamage(err)
+	}
+	g.jobs = append(g.jobs, j)
+	return nil
+}
+
+func (j *job) end(err error) {
+	j.err = err
+	close(j.done)
+}
+
+// finish commits the group, then the large unit that ended it, and answers all jobs.
+func (n *Namespace) finish(g *group) {
+	err := n.commitGroup(g)
+	if err == nil && g.large != nil {
+		err = n.applyLarge(largeChange{Unit: g.large, Amounts: g.amounts, Runs: g.runs})
+	}
+	err = n.settle(err)
+	v := n.durable.Load()
+	for _, j := range g.jobs {
+		if err == nil {
+			j.receipt = Receipt{Clock: v.clock, Commit: v.commit}
+		}
+		j.end(err)
+	}
+}
+
+// settle is what follows a commit that ended with err.
+func (n *Namespace) settle(err error) error {
+	if err == nil {
+		return nil
+	}
+	err = n.noteDamage(err)
+	if n.failed.Load() == nil {
+		// It never became visible, but the committer's own state had moved.
+		if rerr := n.reload(); rerr != nil {
+			n.fail(errors.Join(err, rerr))
+		}
+	}
+	return err
+}
+
+// commitGroup makes the group durable.
+func (n *Namespace) commitGroup(g *group) error {
+	if err := g.purgeCounters(); err != nil {
+		return err
+	}
+	if len(g.units) == 0 && g.side.Len() == 0 {
+		return n.c.base.moved()
+	}
+	b, err := g.build()
+	if err != nil {
+		return err
+	}
+	return n.apply(b, g)
+}
+
+// apply makes a built batch visible and durable, with the committer's state as it has become.
+func (n *Namespace) apply(b *Batch, g *group) error {
+	n.mu.Lock()
+	wait, err := n.backend.Apply(b)
+	if err != nil {
+		n.mu.Unlock()
+		return err
+	}
+	g.moveLive()
+	n.publish()
+	v := n.applied
+	n.mu.Unlock()
+	if err := errors.Join(wait(), n.c.base.moved()); err != nil {
+		// It is visible and may be gone after a restart: nothing more may build on it.
+		n.fail(fmt.Errorf("store: commit is not durable: %w", err))
+		return err
+	}
+	n.announce(&v, g.units)
+	return nil
+}
+
+// reload reads the committer's state again after a commit that failed before it was visible.
+func (n *Namespace) reload() error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	nonce, hlc := n.c.nonce, n.c.hlc.Last
+	if err := n.c.base.moved(); err != nil {
+		return err
+	}
+	n.c = committer{}
+	if err := n.load(); err != nil {
+		return err
+	}
+	n.c.nonce, n.c.hlc.Last = nonce, max(hlc, n.c.hlc.Last)
+	return nil
+}
+
+// fail ends all service of the copy.
+func (n *Namespace) fail(err error) {
+	if n.failed.CompareAndSwap(nil, &failure{err}) {
+		n.opts.Event(Event{Namespace: n.name, Kind: EventDamaged, Detail: err.Error()})
+	}
+}
+
+// noteDamage sets the copy aside when err says that what is stored cannot be trusted: damage is
+// never read as absence (I6).
+func (n *Namespace) noteDamage(err error) error {
+	if isDamage(err) && n.failed.Load() == nil {
+		n.fail(fmt.Errorf("%w: namespace %q is set aside: %w", ErrDamaged, n.name, err))
+		n.setAside()
+	}
+	return err
+}

@@ -1,0 +1,222 @@
+package store
+
+import (
+	"encoding/binary"
+	"fmt"
+	"time"
+
+	"github.com/anabranchdb/anabranch/crdt"
+	"github.com/anabranchdb/anabranch/delta"
+)
+
+// The store's own values are a version byte and unsigned varints. What also travels is encoded
+// by package delta.
+
+const valueVersion = 1
+
+// reader takes a value apart and remembers the first failure.
+type reader struct {
+	b   []byte
+	err error
+}
+
+func newReader(b []byte) *reader {
+	r := &reader{b: b}
+	if len(b) == 0 || b[0] != valueVersion {
+		r.fail()
+		return r
+	}
+	r.b = b[1:]
+	return r
+}
+
+func (r *reader) fail() {
+	if r.err == nil {
+		r.err = fmt.Errorf("%w: malformed value", ErrDamaged)
+	}
+	r.b = nil
+}
+
+func (r *reader) uint() uint64 {
+	v, n := binary.Uvarint(r.b)
+	if n <= 0 {
+		r.fail()
+		return 0
+	}
+	r.b = r.b[n:]
+	return v
+}
+
+func (r *reader) bytes() []byte {
+	n := r.uint()
+	if n > uint64(len(r.b)) {
+		r.fail()
+		return nil
+	}
+	v := r.b[:n]
+	r.b = r.b[n:]
+	return v
+}
+
+// count reads the number of items that follow, each at least min bytes long.
+func (r *reader) count(min int) int {
+	n := r.uint()
+	if n > uint64(len(r.b)/min) {
+		r.fail()
+		return 0
+	}
+	return int(n)
+}
+
+func appendBytes(b, v []byte) []byte {
+	return append(binary.AppendUvarint(b, uint64(len(v))), v...)
+}
+
+// Head is what is known of an object, or of a set inside a map, without reading it.
+type Head struct {
+	// Entries is the number of live entries, reset records included.
+	Entries uint64
+	// Visible is the number of paths with live content: the members of a set, the fields of a
+	// map that hold something, 1 or 0 for a register or a counter.
+	Visible uint64
+	// Commit is the number of the commit that last changed the live entries here.
+	Commit uint64
+}
+
+func appendHead(b []byte, h Head) []byte {
+	b = binary.AppendUvarint(append(b, valueVersion), h.Entries)
+	b = binary.AppendUvarint(b, h.Visible)
+	return binary.AppendUvarint(b, h.Commit)
+}
+
+func decodeHead(b []byte) (Head, error) {
+	r := newReader(b)
+	h := Head{Entries: r.uint(), Visible: r.uint(), Commit: r.uint()}
+	return h, r.err
+}
+
+// component is what is kept per replica beside its place in the clock.
+type component struct {
+	Seq   uint64
+	Floor uint64 // highest seq whose unit the log no longer holds
+	Run   delta.Run
+}
+
+func appendComponent(b []byte, c component) []byte {
+	b = binary.AppendUvarint(append(b, valueVersion), c.Seq)
+	b = binary.AppendUvarint(b, c.Floor)
+	b = binary.AppendUvarint(b, c.Run.First)
+	return binary.AppendUvarint(b, c.Run.Nonce)
+}
+
+func decodeComponent(b []byte) (component, error) {
+	r := newReader(b)
+	c := component{Seq: r.uint(), Floor: r.uint(), Run: delta.Run{First: r.uint(), Nonce: r.uint()}}
+	if r.err == nil && c.Floor > c.Seq {
+		r.fail()
+	}
+	return c, r.err
+}
+
+// meta is the state of a namespace copy that changes with every commit.
+type meta struct {
+	Replica  crdt.ReplicaID
+	Commit   uint64 // number of the last commit
+	HLC      crdt.Timestamp
+	Digest   delta.Digest
+	Objects  uint64 // objects with live content
+	Entries  uint64 // live entries
+	LogFirst uint64 // number of the oldest commit in the log
+	LogBytes uint64
+	// Joining: the copy was set aside for damage and begins again from nothing. It answers
+	// nothing until its first complete join.
+	Joining bool
+	// OwnRuns are all runs of Replica that issued a seq, ascending by First.
+	OwnRuns []delta.Run
+}
+
+func appendMeta(b []byte, m meta) []byte {
+	b = append(b, valueVersion)
+	for _, v := range []uint64{uint64(m.Replica), m.Commit, uint64(m.HLC)} {
+		b = binary.AppendUvarint(b, v)
+	}
+	b = append(b, m.Digest[:]...)
+	for _, v := range []uint64{m.Objects, m.Entries, m.LogFirst, m.LogBytes, count(m.Joining), uint64(len(m.OwnRuns))} {
+		b = binary.AppendUvarint(b, v)
+	}
+	for _, r := range m.OwnRuns {
+		b = binary.AppendUvarint(binary.AppendUvarint(b, r.First), r.Nonce)
+	}
+	return b
+}
+
+func decodeMeta(b []byte) (meta, error) {
+	r := newReader(b)
+	m := meta{Replica: crdt.ReplicaID(r.uint()), Commit: r.uint(), HLC: crdt.Timestamp(r.uint())}
+	if len(r.b) < len(m.Digest) {
+		r.fail()
+		return m, r.err
+	}
+	r.b = r.b[copy(m.Digest[:], r.b):]
+	m.Objects, m.Entries, m.LogFirst, m.LogBytes = r.uint(), r.uint(), r.uint(), r.uint()
+	m.Joining = r.uint() == 1
+	for n := r.count(2); n > 0; n-- {
+		m.OwnRuns = append(m.OwnRuns, delta.Run{First: r.uint(), Nonce: r.uint()})
+	}
+	if m.Replica == 0 {
+		r.fail()
+	}
+	return m, r.err
+}
+
+// amount is what one unit added to one counter: the operation behind the new total, kept with
+// own units so that they can be issued again under another id.
+type amount struct {
+	Seq  uint64 // a seq of the unit
+	Path crdt.Path
+	P, N crdt.Uint128
+}
+
+// logRecord is what one commit did, in the order in which it was applied.
+type logRecord struct {
+	Time    time.Time
+	Joined  bool // a state was joined: what changed is not in Units
+	Units   []delta.Unit
+	Amounts []amount // of own units
+}
+
+func appendLogRecord(b []byte, l logRecord) []byte {
+	b = binary.AppendUvarint(append(b, valueVersion), uint64(max(l.Time.Unix(), 0)))
+	b = binary.AppendUvarint(b, count(l.Joined))
+	b = binary.AppendUvarint(b, uint64(len(l.Units)))
+	for _, u := range l.Units {
+		b = appendBytes(b, delta.AppendUnit(nil, u))
+	}
+	b = binary.AppendUvarint(b, uint64(len(l.Amounts)))
+	for _, a := range l.Amounts {
+		b = appendBytes(binary.AppendUvarint(b, a.Seq), []byte(a.Path))
+		for _, v := range []uint64{a.P.Hi, a.P.Lo, a.N.Hi, a.N.Lo} {
+			b = binary.AppendUvarint(b, v)
+		}
+	}
+	return b
+}
+
+func decodeLogRecord(b []byte) (logRecord, error) {
+	r := newReader(b)
+	l := logRecord{Time: time.Unix(int64(r.uint()), 0), Joined: r.uint() == 1}
+	for n := r.count(2); n > 0; n-- {
+		u, err := delta.DecodeUnit(r.bytes())
+		if err != nil {
+			return l, fmt.Errorf("%w: unit in the log: %w", ErrDamaged, err)
+		}
+		l.Units = append(l.Units, u)
+	}
+	for n := r.count(6); n > 0; n-- {
+		a := amount{Seq: r.uint(), Path: crdt.Path(r.bytes())}
+		a.P = crdt.Uint128{Hi: r.uint(), Lo: r.uint()}
+		a.N = crdt.Uint128{Hi: r.uint(), Lo: r.uint()}
+		l.Amounts = append(l.Amounts, a)
+	}
+	return l, r.err
+}

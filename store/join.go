@@ -1,0 +1,265 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/anabranchdb/anabranch/crdt"
+	"github.com/anabranchdb/anabranch/delta"
+)
+
+// ErrIncomplete is returned by Join when entries that it names were never staged.
+var ErrIncomplete = errors.New("store: a streamed entry was not staged")
+
+// StateJoin is what a receiver learned from one snapshot of another replica: the two clocks that
+// the session fixed, and the sets that tell what is live there. The sets are joined with the
+// state as it is when Join runs, and never reduced to a list of edits before: the copy goes on
+// changing while a session runs.
+type StateJoin struct {
+	// From is the receiver's clock when it asked.
+	From crdt.VersionVector
+	// To is the clock of the sender's snapshot.
+	To   crdt.VersionVector
+	Runs delta.Runs
+	// Streamed holds the dots of all entries live in the snapshot and not covered by From. All
+	// of them must be staged.
+	Streamed *delta.DotSet
+	// Killed holds dots ≤ min(From, To) that were live here at From and are dead in the snapshot.
+	Killed *delta.DotSet
+}
+
+// stateJoin is a StateJoin at work: Clock is the receiver's clock when it began.
+type stateJoin struct {
+	StateJoin
+	Clock crdt.VersionVector
+}
+
+func appendStateJoin(b []byte, j *stateJoin) []byte {
+	b = appendBytes(b, delta.AppendClock(nil, j.From))
+	b = appendBytes(b, delta.AppendClock(nil, j.To))
+	b = appendBytes(b, delta.AppendClock(nil, j.Clock))
+	b = appendBytes(b, delta.AppendRuns(nil, j.Runs))
+	b = appendBytes(b, delta.AppendDotSet(nil, j.Streamed))
+	return appendBytes(b, delta.AppendDotSet(nil, j.Killed))
+}
+
+func decodeStateJoin(r *reader) (*stateJoin, error) {
+	j := &stateJoin{}
+	var errs [6]error
+	j.From, _, errs[0] = delta.DecodeClock(r.bytes())
+	j.To, _, errs[1] = delta.DecodeClock(r.bytes())
+	j.Clock, _, errs[2] = delta.DecodeClock(r.bytes())
+	j.Runs, _, errs[3] = delta.DecodeRuns(r.bytes())
+	j.Streamed, _, errs[4] = delta.DecodeDotSet(r.bytes())
+	j.Killed, _, errs[5] = delta.DecodeDotSet(r.bytes())
+	if err := errors.Join(append(errs[:], r.err)...); err != nil {
+		return nil, fmt.Errorf("%w: redo record: %w", ErrDamaged, err)
+	}
+	return j, nil
+}
+
+// Stage keeps entries of a session until Join, in a cache by dot that survives the session and a
+// restart. Staging says nothing about liveness.
+func (n *Namespace) Stage(entries []crdt.Entry) error {
+	if f := n.failed.Load(); f != nil {
+		return f.err
+	}
+	if err := n.spaceFor(forReplication); err != nil {
+		return err
+	}
+	n.stagedMu.Lock()
+	defer n.stagedMu.Unlock()
+	var b Batch
+	for _, e := range entries {
+		if !n.staged.Contains(e.Dot) {
+			b.Put(n.keys.staged(e.Dot), delta.AppendEntry(nil, e))
+		}
+	}
+	if b.Len() == 0 {
+		return nil
+	}
+	if err := applySync(n.backend, &b); err != nil {
+		return err
+	}
+	for _, e := range entries {
+		n.staged.Add(e.Dot)
+	}
+	return nil
+}
+
+// Staged returns the dots in the cache, in a set of the caller's own.
+func (n *Namespace) Staged() *delta.DotSet {
+	n.stagedMu.Lock()
+	defer n.stagedMu.Unlock()
+	return n.staged.Clone()
+}
+
+// Join joins the state that a session brought, atomically: with c the clock as it is then, an
+// entry live here dies iff it is in Killed, or covered by To and neither covered by From nor in
+// Streamed; a streamed entry is added iff c does not cover it; then the clock becomes the maximum
+// of c and To. It returns when that is durable. The cache is empty afterwards.
+//
+// It returns ErrIncomplete, and changes nothing, when a streamed entry is missing.
+func (n *Namespace) Join(ctx context.Context, s StateJoin) error {
+	return n.submitAlone(ctx, func() error {
+		if err := n.spaceFor(forReplication); err != nil {
+			return err
+		}
+		j := &stateJoin{StateJoin: s, Clock: n.c.clock.Clone()}
+		n.stagedMu.Lock()
+		missing := j.fresh().AndNot(n.staged).Len()
+		n.stagedMu.Unlock()
+		if missing > 0 {
+			return fmt.Errorf("%w: %d of them", ErrIncomplete, missing)
+		}
+		if n.doomed(j).Len()+j.fresh().Len() <= uint64(n.opts.LargeEntries) {
+			return n.joinAtOnce(j)
+		}
+		return n.applyLarge(largeChange{Join: j})
+	})
+}
+
+// fresh are the streamed entries to add.
+func (j *stateJoin) fresh() *delta.DotSet { return j.Streamed.Uncovered(j.Clock) }
+
+// doomed are the entries live here that the join kills.
+func (n *Namespace) doomed(j *stateJoin) *delta.DotSet {
+	return n.live.CutAt(j.To).Uncovered(j.From).AndNot(j.Streamed).Or(n.live.And(j.Killed))
+}
+
+// joinAtOnce joins in one batch.
+func (n *Namespace) joinAtOnce(j *stateJoin) error {
+	g := n.newGroup()
+	for d := range n.doomed(j).All() {
+		if err := g.killDots([]crdt.Dot{d}); err != nil {
+			return err
+		}
+	}
+	if err := g.addStaged(j, "", int(^uint(0)>>1), nil); err != nil {
+		return err
+	}
+	return n.endJoin(g, j)
+}
+
+// runJoin joins piece by piece, under a redo record.
+func (n *Namespace) runJoin(j *stateJoin) error {
+	var page []crdt.Dot
+	for d := range n.doomed(j).All() {
+		if page = append(page, d); len(page) == n.opts.LargeEntries {
+			if err := n.killPiece(page); err != nil {
+				return err
+			}
+			page = page[:0]
+		}
+	}
+	if err := n.killPiece(page); err != nil {
+		return err
+	}
+	for after := ""; ; {
+		g := n.newGroup()
+		var last string
+		if err := g.addStaged(j, after, n.opts.LargeEntries, &last); err != nil {
+			return err
+		}
+		if last == "" {
+			break
+		}
+		g.notePurges()
+		if err := n.applyPiece(g); err != nil {
+			return err
+		}
+		after = last
+	}
+	g := n.newGroup()
+	g.side.Delete(n.keys.redo())
+	return n.endJoin(g, j)
+}
+
+func (n *Namespace) killPiece(dots []crdt.Dot) error {
+	g := n.newGroup()
+	if err := g.killDots(dots); err != nil {
+		return err
+	}
+	g.notePurges()
+	return n.applyPiece(g)
+}
+
+// notePurges writes down which counters a piece touched: once the clock has moved they are
+// looked at.
+func (g *group) notePurges() {
+	for _, p := range g.over.order {
+		if p.LeafType() == crdt.Counter {
+			g.side.Put(g.n.keys.purge(p), []byte{valueVersion})
+			g.n.c.purges++
+		}
+	}
+}
+
+// addStaged puts the staged entries that the join adds into the group: those behind the key
+// after, limit of them. last becomes the key of the last one that was looked at, "" at the end.
+func (g *group) addStaged(j *stateJoin, after string, limit int, last *string) error {
+	n := g.n
+	lower, upper := n.keys.table('s')
+	if after != "" {
+		lower = after + "\x00"
+	}
+	snap, err := n.backend.Snapshot()
+	if err != nil {
+		return err
+	}
+	defer snap.Close()
+	it, err := snap.Iterate(lower, upper)
+	if err != nil {
+		return err
+	}
+	defer it.Close()
+	for seen := 0; seen < limit && it.Next(); seen++ {
+		if last != nil {
+			*last = it.Key()
+		}
+		e, _, err := delta.DecodeEntry(it.Value())
+		if err != nil {
+			return fmt.Errorf("%w: staged entry: %w", ErrDamaged, err)
+		}
+		if j.Clock.Covers(e.Dot) || !j.Streamed.Contains(e.Dot) || n.live.Contains(e.Dot) {
+			continue
+		}
+		if err := g.over.edit(e.Path, crdt.Edit{Add: []crdt.Entry{e}}, g.commit); err != nil {
+			return err
+		}
+		g.observe(e.Time)
+	}
+	return it.Err()
+}
+
+// endJoin moves the clock: from here on what is absent is dead.
+func (n *Namespace) endJoin(g *group, j *stateJoin) error {
+	for r, seq := range j.To {
+		if g.clock[r] < seq {
+			g.clock[r] = seq
+			g.since[r] = seq
+		}
+	}
+	delete(g.since, n.c.Replica)
+	for r, run := range j.Runs {
+		if run.First <= g.clock[r] && run.First >= n.c.runs[r].First && r != n.c.Replica {
+			g.runs[r] = run
+		}
+	}
+	for r, seq := range j.To {
+		if n.c.clock[r] < seq {
+			n.c.floors[r] = seq // the units in between were never seen here
+		}
+	}
+	n.c.Joining = false
+	g.joined = true
+	g.side.DeleteRange(n.keys.table('s'))
+	n.stagedMu.Lock()
+	defer n.stagedMu.Unlock()
+	if err := n.commitGroup(g); err != nil {
+		return err
+	}
+	n.staged = delta.NewDotSet()
+	return nil
+}

@@ -1,0 +1,248 @@
+package store
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/anabranchdb/anabranch/crdt"
+	"github.com/anabranchdb/anabranch/delta"
+)
+
+// A large change is applied in bounded batches. Before the first of them a redo record is made
+// durable that says all of it; while it runs, readers keep the snapshot from before; the last
+// batch moves the clock and removes the record. Every step can be taken twice, so a change that
+// was cut off is simply run again when the copy is opened, before anybody can read it.
+
+// largeChange is one unit with a prefix kill over many entries, or a join of a whole state.
+type largeChange struct {
+	Unit    *delta.Unit
+	Amounts []amount
+	Runs    delta.Runs
+	Join    *stateJoin
+}
+
+const (
+	redoUnit = 1
+	redoJoin = 2
+)
+
+func appendLargeChange(b []byte, l largeChange) []byte {
+	b = append(b, valueVersion)
+	if l.Join != nil {
+		return appendStateJoin(append(b, redoJoin), l.Join)
+	}
+	b = appendBytes(append(b, redoUnit), delta.AppendUnit(nil, *l.Unit))
+	b = appendBytes(b, delta.AppendRuns(nil, l.Runs))
+	return appendBytes(b, appendLogRecord(nil, logRecord{Amounts: l.Amounts}))
+}
+
+func decodeLargeChange(v []byte) (l largeChange, err error) {
+	r := newReader(v)
+	switch r.uint() {
+	case redoUnit:
+		u, err := delta.DecodeUnit(r.bytes())
+		if err != nil {
+			return l, fmt.Errorf("%w: redo record: %w", ErrDamaged, err)
+		}
+		l.Unit = &u
+		if l.Runs, _, err = delta.DecodeRuns(r.bytes()); err != nil {
+			return l, fmt.Errorf("%w: redo record: %w", ErrDamaged, err)
+		}
+		record, err := decodeLogRecord(r.bytes())
+		l.Amounts = record.Amounts
+		return l, err
+	case redoJoin:
+		l.Join, err = decodeStateJoin(r)
+		return l, err
+	}
+	r.fail()
+	return l, r.err
+}
+
+// recover finishes what was cut off, before the copy has readers.
+func (n *Namespace) recover() error {
+	v, ok, err := n.backend.Get(n.keys.redo())
+	if err != nil || !ok {
+		return err
+	}
+	l, err := decodeLargeChange(v)
+	if err != nil {
+		return err
+	}
+	n.opts.Event(Event{Namespace: n.name, Kind: EventRedo, Detail: "finishing a large change that was cut off"})
+	return n.runLarge(l)
+}
+
+// applyLarge makes a large change durable as a redo record and runs it.
+func (n *Namespace) applyLarge(l largeChange) error {
+	var b Batch
+	b.Put(n.keys.redo(), appendLargeChange(nil, l))
+	if err := applySync(n.backend, &b); err != nil {
+		return err
+	}
+	if err := n.runLarge(l); err != nil {
+		// Half of it is in the datastore: only a reopen, which finishes it, can answer again.
+		err = fmt.Errorf("store: large change cut off, it is finished at the next start: %w", err)
+		n.fail(err)
+		return err
+	}
+	return nil
+}
+
+func (n *Namespace) runLarge(l largeChange) error {
+	if err := n.pin(); err != nil {
+		return err
+	}
+	var err error
+	if l.Join != nil {
+		err = n.runJoin(l.Join)
+	} else {
+		err = n.runUnit(l)
+	}
+	if err != nil {
+		return err
+	}
+	return n.unpin()
+}
+
+// runUnit applies the prefix kills of a unit piece by piece, then the unit itself.
+func (n *Namespace) runUnit(l largeChange) error {
+	for _, k := range l.Unit.Kills {
+		if k.Prefix == "" {
+			continue
+		}
+		if err := n.killInPieces(prefixKill{prefix: k.Prefix, clock: k.Clock}); err != nil {
+			return err
+		}
+	}
+	g := n.newGroup()
+	g.amounts = l.Amounts
+	for r, run := range l.Runs {
+		g.runs[r] = run
+	}
+	g.side.Delete(n.keys.redo())
+	if err := g.join(*l.Unit); err != nil {
+		return err
+	}
+	if l.Unit.Origin == n.c.Replica {
+		// Its dependencies hold all that changed before it.
+		g.since = crdt.VersionVector{}
+	}
+	return n.commitGroup(g)
+}
+
+func (n *Namespace) killInPieces(k prefixKill) error {
+	after := crdt.Path("")
+	for {
+		g := n.newGroup()
+		paths, err := g.over.paths(k.prefix, after, n.opts.LargeEntries)
+		if err != nil {
+			return err
+		}
+		for _, p := range paths {
+			if err := g.hit(p, k); err != nil {
+				return err
+			}
+		}
+		if err := n.applyPiece(g); err != nil {
+			return err
+		}
+		if len(paths) < n.opts.LargeEntries {
+			return nil
+		}
+		after = paths[len(paths)-1]
+	}
+}
+
+// applyPiece applies a bounded part of a large change: entries, index, heads and live bits move
+// together, clock and log stay.
+func (n *Namespace) applyPiece(g *group) error {
+	var b Batch
+	if err := g.buildEntries(&b); err != nil {
+		return err
+	}
+	n.c.HLC = n.c.hlc.Last
+	b.Put(n.keys.meta(), appendMeta(nil, n.c.meta))
+	for op := range g.side.Ops() {
+		b.add(op)
+	}
+	n.mu.Lock()
+	wait, err := n.backend.Apply(&b)
+	if err == nil {
+		g.moveLive()
+	}
+	n.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	if err := wait(); err != nil {
+		return err
+	}
+	return n.c.base.moved()
+}
+
+// pin keeps the present state for readers until unpin.
+func (n *Namespace) pin() error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	snap, err := n.backend.Snapshot()
+	if err != nil {
+		return err
+	}
+	n.pinned = newPinned(snap, n.applied)
+	n.calm = make(chan struct{})
+	return nil
+}
+
+func (n *Namespace) unpin() error {
+	n.mu.Lock()
+	p := n.pinned
+	n.pinned = nil
+	close(n.calm)
+	n.calm = nil
+	n.mu.Unlock()
+	return p.release()
+}
+
+// runPurges looks at counters that a large change left behind, a bounded number at a time.
+func (n *Namespace) runPurges() {
+	for n.c.purges > 0 && n.failed.Load() == nil {
+		j := &job{ctx: context.Background(), do: n.purgePage, done: make(chan struct{})}
+		g := n.newGroup()
+		if err := g.take(j); err != nil {
+			j.end(err)
+		}
+		n.finish(g)
+		if j.err != nil {
+			return
+		}
+	}
+}
+
+const purgePage = 1024
+
+func (n *Namespace) purgePage(g *group) error {
+	snap, err := n.backend.Snapshot()
+	if err != nil {
+		return err
+	}
+	defer snap.Close()
+	it, err := snap.Iterate(n.keys.table('p'))
+	if err != nil {
+		return err
+	}
+	defer it.Close()
+	var paths []crdt.Path
+	for len(paths) < purgePage && it.Next() {
+		paths = append(paths, n.keys.pathOf(it.Key()))
+		g.side.Delete(it.Key())
+	}
+	if err := it.Err(); err != nil {
+		return err
+	}
+	n.c.purges -= len(paths)
+	if len(paths) < purgePage {
+		n.c.purges = 0 // a path that was noted twice was counted twice
+	}
+	return g.purge(paths)
+}

@@ -1,0 +1,145 @@
+package store
+
+import (
+	"crypto/rand"
+	"io"
+	"time"
+
+	"github.com/anabranchdb/anabranch/crdt"
+)
+
+// Options say where a store lives and what it takes from outside: time, randomness and the
+// datastore. Zero fields take the value of DefaultOptions.
+type Options struct {
+	// Dir is the data directory. It is created with mode 0700 if it does not exist, and held by
+	// a lock while the store is open. Empty means that the store lives in memory only.
+	Dir string
+	// OpenBackend opens the datastore in Dir. The default is Pebble.
+	OpenBackend func(dir string) (Backend, error)
+	// Fingerprint tells copies of the directory apart. The default is ReadFingerprint.
+	Fingerprint func(dir string) (Fingerprint, error)
+	// FreeBytes returns the free space of the file system that holds Dir.
+	FreeBytes func(dir string) (uint64, error)
+
+	// Now is the wall clock.
+	Now func() time.Time
+	// Rand yields replica ids and the nonces of runs.
+	Rand io.Reader
+
+	// MaxAhead bounds how far a foreign timestamp may drag the hybrid clock.
+	MaxAhead time.Duration
+	// MaxLogBytes and MaxLogAge bound the log of each namespace.
+	MaxLogBytes uint64
+	MaxLogAge   time.Duration
+	// LargeEntries is the number of entries above which a change is applied in bounded batches
+	// under a redo record instead of in one.
+	LargeEntries int
+	// ReserveBytes of free space are kept for removals and replication: with less, local adds
+	// get ErrDiskFull; with less than a quarter of it, replication does too.
+	ReserveBytes uint64
+	// Event is told of what an operator should know. It must not block.
+	Event func(Event)
+}
+
+// Event is something that an operator should know.
+type Event struct {
+	Namespace string
+	Kind      EventKind
+	Detail    string
+}
+
+// EventKind names an Event.
+type EventKind string
+
+// The kinds of events.
+const (
+	// EventCopied: the data directory proved to be a copy; every replica id was drawn anew.
+	EventCopied EventKind = "copied"
+	// EventDamaged: a namespace reported damage and was set aside.
+	EventDamaged EventKind = "damaged"
+	// EventClockAhead: a timestamp stands further ahead of the wall clock than MaxAhead.
+	EventClockAhead EventKind = "clock-ahead"
+	// EventRedo: a large change was found unfinished at open, and was finished.
+	EventRedo EventKind = "redo"
+)
+
+// DefaultOptions returns the options of a store in dir.
+func DefaultOptions(dir string) Options {
+	return Options{
+		Dir:          dir,
+		OpenBackend:  func(dir string) (Backend, error) { return OpenPebble(dir, PebbleOptions{}) },
+		Fingerprint:  ReadFingerprint,
+		FreeBytes:    freeBytes,
+		Now:          time.Now,
+		Rand:         rand.Reader,
+		MaxAhead:     10 * time.Minute,
+		MaxLogBytes:  64 << 20,
+		MaxLogAge:    7 * 24 * time.Hour,
+		LargeEntries: 4096,
+		ReserveBytes: 64 << 20,
+		Event:        func(Event) {},
+	}
+}
+
+// MemoryOptions returns the options of a store that lives in memory and is gone at Close.
+func MemoryOptions() Options { return DefaultOptions("") }
+
+func (o Options) withDefaults() Options {
+	d := DefaultOptions(o.Dir)
+	if o.OpenBackend == nil {
+		o.OpenBackend = d.OpenBackend
+	}
+	if o.Fingerprint == nil {
+		o.Fingerprint = d.Fingerprint
+	}
+	if o.FreeBytes == nil {
+		o.FreeBytes = d.FreeBytes
+	}
+	if o.Now == nil {
+		o.Now = d.Now
+	}
+	if o.Rand == nil {
+		o.Rand = d.Rand
+	}
+	if o.MaxAhead == 0 {
+		o.MaxAhead = d.MaxAhead
+	}
+	if o.MaxLogBytes == 0 {
+		o.MaxLogBytes = d.MaxLogBytes
+	}
+	if o.MaxLogAge == 0 {
+		o.MaxLogAge = d.MaxLogAge
+	}
+	if o.LargeEntries == 0 {
+		o.LargeEntries = d.LargeEntries
+	}
+	if o.ReserveBytes == 0 {
+		o.ReserveBytes = d.ReserveBytes
+	}
+	if o.Event == nil {
+		o.Event = d.Event
+	}
+	return o
+}
+
+// newReplicaID draws an id. It never returns the zero id.
+func newReplicaID(r io.Reader) (crdt.ReplicaID, error) {
+	for {
+		v, err := randUint64(r)
+		if err != nil || v != 0 {
+			return crdt.ReplicaID(v), err
+		}
+	}
+}
+
+func randUint64(r io.Reader) (uint64, error) {
+	var b [8]byte
+	if _, err := io.ReadFull(r, b[:]); err != nil {
+		return 0, err
+	}
+	var v uint64
+	for _, c := range b {
+		v = v<<8 | uint64(c)
+	}
+	return v, nil
+}

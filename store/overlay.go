@@ -1,0 +1,277 @@
+package store
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/anabranchdb/anabranch/crdt"
+	"github.com/anabranchdb/anabranch/internal/invariant"
+)
+
+// table is a layer that answers what is live at a path and what the heads are: the datastore,
+// the commit being built on it, or one transaction on that.
+type table interface {
+	entries(p crdt.Path) ([]crdt.Entry, error)
+	head(p crdt.Path) (Head, error)
+	// paths appends the live paths with the prefix that sort after `after`, ascending, at most
+	// limit of them.
+	paths(prefix, after crdt.Path, limit int) ([]crdt.Path, error)
+}
+
+// base reads the newest applied state of the datastore. Only the committer may use it.
+type base struct {
+	backend Backend
+	keys    keyspace
+	// What was read since the last commit; bounded by what one group of commits touches.
+	live  map[crdt.Path][]crdt.Entry
+	heads map[crdt.Path]Head
+	snap  Snapshot // for walks, taken when first needed
+}
+
+func newBase(backend Backend, keys keyspace) *base {
+	return &base{backend: backend, keys: keys, live: map[crdt.Path][]crdt.Entry{}, heads: map[crdt.Path]Head{}}
+}
+
+func (b *base) entries(p crdt.Path) ([]crdt.Entry, error) {
+	if es, ok := b.live[p]; ok {
+		return es, nil
+	}
+	es, err := getEntries(b.backend, b.keys, p)
+	if err == nil {
+		b.live[p] = es
+	}
+	return es, err
+}
+
+func (b *base) head(p crdt.Path) (Head, error) {
+	if h, ok := b.heads[p]; ok {
+		return h, nil
+	}
+	h, err := getHead(b.backend, b.keys, p)
+	if err == nil {
+		b.heads[p] = h
+	}
+	return h, err
+}
+
+// getter is what a backend and its snapshots have in common.
+type getter interface {
+	Get(key string) ([]byte, bool, error)
+}
+
+func getEntries(g getter, keys keyspace, p crdt.Path) ([]crdt.Entry, error) {
+	v, ok, err := g.Get(keys.data(p))
+	if err != nil || !ok {
+		return nil, err
+	}
+	return decodeEntries(v, p)
+}
+
+func getHead(g getter, keys keyspace, p crdt.Path) (Head, error) {
+	v, ok, err := g.Get(keys.head(p))
+	if err != nil || !ok {
+		return Head{}, err
+	}
+	return decodeHead(v)
+}
+
+func (b *base) paths(prefix, after crdt.Path, limit int) ([]crdt.Path, error) {
+	if b.snap == nil {
+		s, err := b.backend.Snapshot()
+		if err != nil {
+			return nil, err
+		}
+		b.snap = s
+	}
+	lower, upper := scanBounds(b.keys.data(prefix), b.keys.data(after), after != "")
+	it, err := b.snap.Iterate(lower, upper)
+	if err != nil {
+		return nil, err
+	}
+	defer it.Close()
+	var ps []crdt.Path
+	for len(ps) < limit && it.Next() {
+		ps = append(ps, b.keys.pathOf(it.Key()))
+	}
+	return ps, it.Err()
+}
+
+// moved forgets what was read: the datastore has changed.
+func (b *base) moved() error {
+	clear(b.live)
+	clear(b.heads)
+	if b.snap == nil {
+		return nil
+	}
+	s := b.snap
+	b.snap = nil
+	return s.Close()
+}
+
+// scanBounds returns the keys from which and up to which a walk over a prefix goes.
+func scanBounds(prefix, after string, hasAfter bool) (lower, upper string) {
+	lower, upper = prefix, prefixEnd(prefix)
+	if hasAfter && after >= lower {
+		lower = after + "\x00"
+	}
+	return lower, upper
+}
+
+// overlay holds changes to a table that are not in it yet.
+type overlay struct {
+	under table
+	// live is what is live at each changed path; the order of first change is in order, so that
+	// what is written does not depend on the order of a map.
+	live  map[crdt.Path][]crdt.Entry
+	order []crdt.Path
+	heads map[crdt.Path]Head
+	// kills hide what lies beneath: prefix kills too large to be spelled out.
+	kills []prefixKill
+}
+
+type prefixKill struct {
+	prefix crdt.Path
+	clock  crdt.VersionVector
+}
+
+func (k prefixKill) hits(e crdt.Entry) bool { return k.clock.Covers(e.Dot) && !e.Kind.OwnerOnly() }
+
+func newOverlay(under table) *overlay {
+	return &overlay{under: under, live: map[crdt.Path][]crdt.Entry{}, heads: map[crdt.Path]Head{}}
+}
+
+func (o *overlay) entries(p crdt.Path) ([]crdt.Entry, error) {
+	if es, ok := o.live[p]; ok {
+		return es, nil
+	}
+	es, err := o.under.entries(p)
+	if err != nil {
+		return nil, err
+	}
+	for _, k := range o.kills {
+		if k.prefix.Contains(p) {
+			es = slices.DeleteFunc(slices.Clone(es), k.hits)
+		}
+	}
+	return es, nil
+}
+
+func (o *overlay) head(p crdt.Path) (Head, error) {
+	if h, ok := o.heads[p]; ok {
+		return h, nil
+	}
+	return o.under.head(p)
+}
+
+func (o *overlay) paths(prefix, after crdt.Path, limit int) ([]crdt.Path, error) {
+	var own []crdt.Path
+	for _, p := range o.order {
+		if prefix.Contains(p) && p > after && len(o.live[p]) > 0 {
+			own = append(own, p)
+		}
+	}
+	slices.Sort(own)
+	var ps []crdt.Path
+	for {
+		below, err := o.under.paths(prefix, after, limit)
+		if err != nil {
+			return nil, err
+		}
+		whole := len(below) < limit
+		for _, p := range below {
+			after = p
+			for len(own) > 0 && own[0] <= p {
+				ps = append(ps, own[0])
+				own = own[1:]
+			}
+			if _, changed := o.live[p]; changed {
+				continue
+			}
+			if es, err := o.entries(p); err != nil {
+				return nil, err
+			} else if len(es) > 0 {
+				ps = append(ps, p)
+			}
+		}
+		if whole {
+			ps = append(ps, own...)
+		}
+		if whole || len(ps) >= limit {
+			return ps[:min(limit, len(ps))], nil
+		}
+	}
+}
+
+// set replaces what is live at p and brings the heads along. es is kept.
+func (o *overlay) set(p crdt.Path, es []crdt.Entry, commit uint64) error {
+	old, err := o.entries(p)
+	if err != nil {
+		return err
+	}
+	leaf := p.LeafType()
+	entries := uint64(len(es)) - uint64(len(old))
+	visible := count(crdt.Visible(leaf, es)) - count(crdt.Visible(leaf, old))
+	for _, at := range headsOf(p) {
+		h, err := o.head(at)
+		if err != nil {
+			return err
+		}
+		h.Entries += entries // wraps around to subtract
+		h.Visible += visible
+		h.Commit = commit
+		invariant.Check(h.Entries < 1<<63 && h.Visible <= h.Entries, "head of %q: %+v", at, h)
+		o.heads[at] = h
+	}
+	if _, ok := o.live[p]; !ok {
+		o.order = append(o.order, p)
+	}
+	o.live[p] = es
+	return nil
+}
+
+// edit applies the edit of one operation at p.
+func (o *overlay) edit(p crdt.Path, e crdt.Edit, commit uint64) error {
+	live, err := o.entries(p)
+	if err != nil {
+		return err
+	}
+	next := make([]crdt.Entry, 0, len(live)+len(e.Add))
+	for _, x := range live {
+		if !slices.Contains(e.Kill, x.Dot) {
+			next = append(next, x)
+		}
+	}
+	next = append(next, e.Add...)
+	crdt.SortNewest(next)
+	return o.set(p, next, commit)
+}
+
+// merge takes over the changes of a transaction on top of o.
+func (o *overlay) merge(t *overlay) {
+	for _, p := range t.order {
+		if _, ok := o.live[p]; !ok {
+			o.order = append(o.order, p)
+		}
+		o.live[p] = t.live[p]
+	}
+	for p, h := range t.heads {
+		o.heads[p] = h
+	}
+}
+
+// headsOf returns the places whose heads count what is live at p: its object, and the set in a
+// map that it is a member of.
+func headsOf(p crdt.Path) []crdt.Path {
+	object := p.ObjectPath()
+	if set, ok := p.SetLeaf(); ok && strings.HasPrefix(string(set[len(object):]), "|") {
+		return []crdt.Path{object, set}
+	}
+	return []crdt.Path{object}
+}
+
+func count(b bool) uint64 {
+	if b {
+		return 1
+	}
+	return 0
+}

@@ -1,0 +1,320 @@
+package store
+
+import (
+	"context"
+	"iter"
+	"slices"
+
+	"github.com/anabranchdb/anabranch/crdt"
+	"github.com/anabranchdb/anabranch/delta"
+)
+
+// Commit runs fn in the next group of commits and returns when all that fn did is durable. fn
+// runs once, on the committer: it must not block, and its reads and writes are atomic. When it
+// returns an error nothing of it happens, and Commit returns that error. A transaction that
+// changes nothing makes no commit.
+//
+// Other errors: ErrClosed, ErrDiskFull, ErrDamaged, ErrJoining, or the context's before fn began.
+func (n *Namespace) Commit(ctx context.Context, fn func(*Tx) error) (Receipt, error) {
+	return n.submit(ctx, func(g *group) error {
+		if g.n.c.Joining {
+			return ErrJoining
+		}
+		t := g.begin()
+		if err := fn(t); err != nil {
+			return err
+		}
+		return t.end()
+	})
+}
+
+// Tx is one transaction: what it reads is the newest state with its own edits on it, what it
+// writes becomes one unit. It belongs to the function that it was passed to.
+//
+// The argument seen of a removal or an assignment says what its author had seen: only live
+// entries that it covers are superseded. nil stands for all that is live here.
+type Tx struct {
+	g    *group
+	over *overlay
+	self crdt.ReplicaID
+	time crdt.Timestamp
+	// first is the first seq of the unit, next the first that is free.
+	first, next uint64
+	amounts     map[crdt.Path]*amount
+	order       []crdt.Path // of amounts
+	killed      map[crdt.Dot]crdt.Entry
+	prefixes    []prefixKill
+	adds        bool
+	large       bool
+}
+
+func (g *group) begin() *Tx {
+	self := g.n.c.Replica
+	next := g.clock[self] + 1
+	return &Tx{g: g, over: newOverlay(g.over), self: self, first: next, next: next,
+		time: g.n.c.hlc.Next(g.n.opts.Now()), amounts: map[crdt.Path]*amount{}, killed: map[crdt.Dot]crdt.Entry{}}
+}
+
+// Clock returns the clock before this transaction. It must not be written.
+func (t *Tx) Clock() crdt.VersionVector { return t.g.clock }
+
+// Entries returns what is live at p, newest first. The slice must not be written.
+func (t *Tx) Entries(p crdt.Path) ([]crdt.Entry, error) { return t.over.entries(p) }
+
+// Head returns the head of an object, or of a set leaf in a map; the zero Head when absent.
+func (t *Tx) Head(p crdt.Path) (Head, error) { return t.over.head(p) }
+
+// Scan yields the live paths with the prefix that sort after `after`, ascending.
+func (t *Tx) Scan(prefix, after crdt.Path) iter.Seq2[Item, error] {
+	const page = 256
+	return func(yield func(Item, error) bool) {
+		for {
+			paths, err := t.over.paths(prefix, after, page)
+			if err != nil {
+				yield(Item{}, err)
+				return
+			}
+			for _, p := range paths {
+				es, err := t.over.entries(p)
+				if !yield(Item{Path: p, Entries: es}, err) || err != nil {
+					return
+				}
+			}
+			if len(paths) < page {
+				return
+			}
+			after = paths[len(paths)-1]
+		}
+	}
+}
+
+// dot returns the dot of the next entry. It is consumed when an edit adds an entry with it.
+func (t *Tx) dot() crdt.Dot { return crdt.Dot{Replica: t.self, Seq: t.next} }
+
+func (t *Tx) edit(p crdt.Path, e crdt.Edit) error {
+	live, err := t.over.entries(p)
+	if err != nil {
+		return err
+	}
+	for _, x := range live {
+		if slices.Contains(e.Kill, x.Dot) {
+			t.killed[x.Dot] = x
+		}
+	}
+	if len(e.Add) > 0 {
+		t.next++
+	}
+	return t.over.edit(p, e, t.g.commit)
+}
+
+// Increment adds amount to the counter at p; 0 changes nothing. It returns crdt.ErrOverflow when
+// the value as seen here would leave int64.
+func (t *Tx) Increment(p crdt.Path, n int64) error {
+	live, err := t.over.entries(p)
+	if err != nil {
+		return err
+	}
+	e, err := crdt.Increment(live, p, t.dot(), t.time, n)
+	if err != nil || e.Empty() {
+		return err
+	}
+	t.adds = true
+	a, ok := t.amounts[p]
+	if !ok {
+		a = &amount{Seq: t.first, Path: p}
+		t.amounts[p] = a
+		t.order = append(t.order, p)
+	}
+	if err := a.add(n); err != nil {
+		return err
+	}
+	return t.edit(p, e)
+}
+
+func (a *amount) add(n int64) error {
+	total, by := &a.P, uint64(n)
+	if n < 0 {
+		total, by = &a.N, -by
+	}
+	sum, ok := total.Add(crdt.Uint128{Lo: by})
+	if !ok {
+		return crdt.ErrOverflow
+	}
+	*total = sum
+	return nil
+}
+
+// Reset takes away what the counter at p holds, as far as seen covers it. It reports whether
+// that changed anything.
+func (t *Tx) Reset(p crdt.Path, seen crdt.VersionVector) (bool, error) {
+	live, err := t.over.entries(p)
+	if err != nil {
+		return false, err
+	}
+	e, err := crdt.Reset(live, p, t.self, t.dot(), t.time, seen)
+	if err != nil || e.Empty() {
+		return false, err
+	}
+	return true, t.edit(p, e)
+}
+
+// Assign writes value to the register at p. value is kept and must not be written afterwards. It
+// returns crdt.ErrTooLarge for a value above crdt.MaxValueBytes.
+func (t *Tx) Assign(p crdt.Path, value []byte, seen crdt.VersionVector) error {
+	if err := crdt.CheckValue(value); err != nil {
+		return err
+	}
+	live, err := t.over.entries(p)
+	if err != nil {
+		return err
+	}
+	t.adds = true
+	return t.edit(p, crdt.Assign(live, p, t.dot(), t.time, value, seen))
+}
+
+// Add puts the member at p into its set and reports whether it was absent.
+func (t *Tx) Add(p crdt.Path) (fresh bool, err error) {
+	live, err := t.over.entries(p)
+	if err != nil {
+		return false, err
+	}
+	t.adds = true
+	return len(live) == 0, t.edit(p, crdt.Add(live, p, t.dot(), t.time))
+}
+
+// Remove takes the member or the register value at p away, as far as seen covers it, and
+// reports whether that changed anything.
+func (t *Tx) Remove(p crdt.Path, seen crdt.VersionVector) (bool, error) {
+	live, err := t.over.entries(p)
+	if err != nil {
+		return false, err
+	}
+	e := crdt.Remove(live, seen)
+	if e.Empty() {
+		return false, nil
+	}
+	return true, t.edit(p, e)
+}
+
+// Delete takes everything under prefix away, as far as seen covers it: counters are reset, the
+// rest is removed. It reports whether that changed anything. However much lies there, the unit
+// holds the prefix and a clock, and a reset record for each counter.
+func (t *Tx) Delete(prefix crdt.Path, seen crdt.VersionVector) (changed bool, err error) {
+	removed := 0
+	var hidden Head // what is removed but too much to be spelled out in the overlay
+	for item, err := range t.Scan(prefix, "") {
+		if err != nil {
+			return false, err
+		}
+		if item.Path.LeafType() == crdt.Counter {
+			reset, err := t.Reset(item.Path, seen)
+			if err != nil {
+				return false, err
+			}
+			changed = changed || reset
+		}
+		e := crdt.Remove(item.Entries, seen)
+		if e.Empty() {
+			continue
+		}
+		changed = true
+		if removed += len(e.Kill); removed <= t.g.n.opts.LargeEntries {
+			if err := t.edit(item.Path, e); err != nil {
+				return false, err
+			}
+			continue
+		}
+		hidden.Entries += uint64(len(e.Kill))
+		hidden.Visible += count(len(e.Kill) == len(item.Entries))
+	}
+	if removed <= maxKillDots {
+		return changed, nil
+	}
+	kill := prefixKill{prefix: prefix, clock: t.killClock(seen)}
+	t.prefixes = append(t.prefixes, kill)
+	if removed > t.g.n.opts.LargeEntries {
+		return true, t.hide(kill, hidden)
+	}
+	return changed, nil
+}
+
+// hide makes the transaction a large one: the rest of a prefix kill is not spelled out in the
+// overlay but hides what lies beneath.
+func (t *Tx) hide(kill prefixKill, hidden Head) error {
+	t.large = true
+	t.over.kills = append(t.over.kills, kill)
+	object := kill.prefix.ObjectPath()
+	h, err := t.over.head(object)
+	if err != nil {
+		return err
+	}
+	h.Entries -= hidden.Entries
+	h.Visible -= hidden.Visible
+	t.over.heads[object] = h
+	return nil
+}
+
+// maxKillDots is the number of dots up to which a delete spells them out.
+const maxKillDots = 64
+
+// killClock is the clock of a prefix kill: what was seen, but never more than was applied
+// before this unit.
+func (t *Tx) killClock(seen crdt.VersionVector) crdt.VersionVector {
+	if seen == nil {
+		return t.g.clock.Clone()
+	}
+	return seen.Min(t.g.clock)
+}
+
+// end turns the transaction into a unit of the group.
+func (t *Tx) end() error {
+	if t.next == t.first && len(t.killed) == 0 && !t.large {
+		return nil
+	}
+	if t.adds {
+		if err := t.g.n.spaceFor(forAdds); err != nil {
+			return err
+		}
+	}
+	u := delta.Unit{Origin: t.self, First: t.first, Last: max(t.first, t.next-1), Deps: t.g.since}
+	for _, p := range t.over.order {
+		for _, e := range t.over.live[p] {
+			if t.own(e.Dot) {
+				u.Entries = append(u.Entries, e)
+			}
+		}
+	}
+	slices.SortFunc(u.Entries, func(a, b crdt.Entry) int { return a.Dot.Compare(b.Dot) })
+	if dots := t.named(); len(dots) > 0 {
+		u.Kills = append(u.Kills, delta.Kill{Dots: dots})
+	}
+	for _, k := range t.prefixes {
+		u.Kills = append(u.Kills, delta.Kill{Prefix: k.prefix, Clock: k.clock})
+	}
+	for _, p := range t.order {
+		t.g.amounts = append(t.g.amounts, *t.amounts[p])
+	}
+	if t.large {
+		t.g.large = &u
+		return nil
+	}
+	t.g.over.merge(t.over)
+	t.g.addOwn(u)
+	return nil
+}
+
+func (t *Tx) own(d crdt.Dot) bool { return d.Replica == t.self && d.Seq >= t.first }
+
+// named returns the dots that the unit must name: killed here, not issued here, and not hit by
+// one of its prefix kills.
+func (t *Tx) named() []crdt.Dot {
+	var dots []crdt.Dot
+	for d, e := range t.killed {
+		hit := func(k prefixKill) bool { return k.prefix.Contains(e.Path) && k.hits(e) }
+		if !t.own(d) && !slices.ContainsFunc(t.prefixes, hit) {
+			dots = append(dots, d)
+		}
+	}
+	slices.SortFunc(dots, crdt.Dot.Compare)
+	return dots
+}
