@@ -1,0 +1,391 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/bloom"
+	"github.com/cockroachdb/pebble/v2/vfs"
+	ds "github.com/ipfs/go-datastore"
+	pebbleds "github.com/ipfs/go-ds-pebble"
+)
+
+const (
+	pebbleDir = "pebble" // in the data directory, whose LOCK is ours
+
+	maxBatchBytes = 1 << 30 // Pebble ends at 4 GiB, with a panic
+
+	filterBitsPerKey = 10
+	slowDisk         = 5 * time.Second
+	fullDiskBackOff  = 100 * time.Millisecond
+	flushDeletes     = 10 * time.Second
+)
+
+// FS is the file system that a PebbleBackend works on.
+type FS = vfs.FS
+
+// CrashFS is a file system in memory that can lose power: for tests.
+type CrashFS struct{ *vfs.MemFS }
+
+// NewCrashFS returns an empty CrashFS.
+func NewCrashFS() *CrashFS { return &CrashFS{vfs.NewCrashableMem()} }
+
+// Crash returns what a power loss at this moment could leave: all that was synced, and each other
+// block and directory entry with the given probability. The original goes on unharmed.
+func (c *CrashFS) Crash(unsyncedPercent int, rng *rand.Rand) *CrashFS {
+	return &CrashFS{c.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: unsyncedPercent, RNG: rng})}
+}
+
+// PebbleBackend is a Backend on Pebble: one write-ahead log whose syncs all writers share.
+//
+// What it holds is an ordinary go-datastore (go-ds-pebble reads it), in the sub-directory "pebble".
+//
+// After a failed write to the log, Apply returns that failure for ever, reads go on, and the backend
+// must be closed. When Pebble cannot go on at all (its manifest cannot be written, its files
+// contradict each other) it sends PebbleFatal and panics, on whatever goroutine it is: all that
+// was acknowledged is on disk, and the next start recovers it.
+type PebbleBackend struct {
+	db     *pebble.DB
+	ds     *pebbleds.Datastore
+	fs     FS
+	health io.Closer // of the disk health checks; nil with a file system from outside
+	dir    string
+	opts   PebbleOptions
+
+	// gate is held shared by each use of db, and exclusively while it is closed. Pebble panics
+	// when it is used after Close.
+	gate   sync.RWMutex
+	closed bool
+
+	// apply serializes commits. When the log fails, Pebble panics in the middle of a commit and
+	// keeps its commit lock: nobody else may be behind that lock then.
+	apply  sync.Mutex
+	jammed bool // guarded by apply: that has happened
+
+	mu        sync.Mutex // guards what follows
+	failure   error      // why Apply fails from now on
+	snapshots map[*pebbleSnapshot]struct{}
+}
+
+// OpenPebble opens the database in dir, or makes it. It returns an error that wraps ErrDamaged if
+// its files are damaged, ErrDiskFull if there is no space to begin a log.
+func OpenPebble(dir string, o PebbleOptions) (*PebbleBackend, error) {
+	b := &PebbleBackend{
+		dir:       filepath.Join(dir, pebbleDir),
+		opts:      o,
+		snapshots: map[*pebbleSnapshot]struct{}{},
+	}
+	if b.fs = o.FS; b.fs == nil {
+		b.fs, b.health = vfs.WithDiskHealthChecks(vfs.Default, slowDisk, nil, func(i vfs.DiskSlowInfo) {
+			b.event(PebbleEvent{Kind: PebbleSlow, Text: i.String()})
+		})
+	}
+	po := b.pebbleOptions()
+	po.Cache = pebble.NewCache(o.cacheBytes())
+	defer po.Cache.Unref()
+	var err error
+	if b.db, err = pebble.Open(b.dir, po); err != nil {
+		b.closeHealth()
+		return nil, pebbleError("open", err)
+	}
+	if b.ds, err = pebbleds.NewDatastore("", pebbleds.WithPebbleDB(b.db), pebbleds.WithPebbleWriteOptions(b.sync())); err != nil {
+		return nil, errors.Join(pebbleError("open", err), b.Close())
+	}
+	return b, nil
+}
+
+func (b *PebbleBackend) pebbleOptions() *pebble.Options {
+	o := &pebble.Options{
+		FS:                          vfs.OnDiskFull(b.fs, b.diskFull),
+		FormatMajorVersion:          pebble.FormatNewest,
+		MemTableSize:                b.opts.memTableBytes(),
+		MemTableStopWritesThreshold: 4,
+		// Bursts of commits make many small tables: compact early, stall late.
+		L0CompactionThreshold: 2,
+		L0StopWritesThreshold: 24,
+		MaxOpenFiles:          512,
+		// A range that was deleted shall give its space back also when nothing else is written.
+		FlushDelayDeleteRange: flushDeletes,
+		Logger:                pebbleLogger{b},
+		EventListener:         b.listener(),
+	}
+	for i := range o.Levels {
+		o.Levels[i].FilterPolicy = bloom.FilterPolicy(filterBitsPerKey)
+	}
+	return o
+}
+
+func (b *PebbleBackend) sync() *pebble.WriteOptions {
+	if b.opts.Relaxed {
+		return pebble.NoSync
+	}
+	return pebble.Sync
+}
+
+// Datastore returns the same data as a go-datastore. Writes through it are as durable as those of
+// Apply. It is valid until Close, ends with the backend, and its own Close does nothing.
+func (b *PebbleBackend) Datastore() ds.Batching { return sharedDatastore{b.ds} }
+
+type sharedDatastore struct{ *pebbleds.Datastore }
+
+func (sharedDatastore) Close() error { return nil }
+
+// enter keeps Close away until b.gate.RUnlock.
+func (b *PebbleBackend) enter() error {
+	b.gate.RLock()
+	if b.closed {
+		b.gate.RUnlock()
+		return ErrClosed
+	}
+	return nil
+}
+
+// Get implements Backend. It panics if key is malformed, as ds.RawKey does.
+func (b *PebbleBackend) Get(key string) ([]byte, bool, error) {
+	if err := b.enter(); err != nil {
+		return nil, false, err
+	}
+	defer b.gate.RUnlock()
+	value, err := b.ds.Get(context.Background(), ds.RawKey(key))
+	switch {
+	case err == nil:
+		return value, true, nil
+	case errors.Is(err, ds.ErrNotFound):
+		return nil, false, nil
+	}
+	return nil, false, pebbleError("get", err)
+}
+
+// Apply implements Backend.
+func (b *PebbleBackend) Apply(batch *Batch) (wait func() error, err error) {
+	if err := b.enter(); err != nil {
+		return nil, err
+	}
+	defer b.gate.RUnlock()
+	if batch.Bytes() > maxBatchBytes {
+		return nil, fmt.Errorf("store: apply: a batch of %d bytes, of at most %d", batch.Bytes(), maxBatchBytes)
+	}
+	pb := b.db.NewBatchWithSize(batch.Bytes() + 16*(batch.Len()+1))
+	if err := fill(pb, batch); err != nil {
+		return nil, pebbleError("apply", err)
+	}
+	b.apply.Lock()
+	defer b.apply.Unlock()
+	if err := b.failed(); err != nil {
+		return nil, err
+	}
+	if err := b.commit(pb); err != nil {
+		return nil, err
+	}
+	if b.opts.Relaxed {
+		return b.failed, pb.Close()
+	}
+	return func() error { return b.wait(pb) }, nil
+}
+
+// fill copies the operations.
+func fill(pb *pebble.Batch, batch *Batch) error {
+	for _, o := range batch.ops {
+		var d *pebble.DeferredBatchOp
+		switch o.Kind {
+		case OpPut:
+			d = pb.SetDeferred(len(o.Key), len(o.Value))
+			copy(d.Value, o.Value)
+		case OpDelete:
+			d = pb.DeleteDeferred(len(o.Key))
+		case OpDeleteRange:
+			d = pb.DeleteRangeDeferred(len(o.Key), len(o.Upper))
+			copy(d.Value, o.Upper)
+		}
+		copy(d.Key, o.Key)
+		if err := d.Finish(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// commit gives pb to Pebble, which panics when its log has failed before.
+func (b *PebbleBackend) commit(pb *pebble.Batch) (err error) {
+	defer func() {
+		r := recover()
+		if r == nil {
+			return
+		}
+		failure, ok := r.(error)
+		if _, bug := r.(runtime.Error); bug || !ok {
+			panic(r)
+		}
+		b.jammed = true
+		err = b.fail(pebbleError("apply", failure))
+	}()
+	if b.opts.Relaxed {
+		err = b.db.Apply(pb, pebble.NoSync)
+	} else {
+		err = b.db.ApplyNoSyncWait(pb, pebble.Sync)
+	}
+	return pebbleError("apply", err)
+}
+
+// wait returns when pb is in the log, or the reason why it is not.
+func (b *PebbleBackend) wait(pb *pebble.Batch) error {
+	if err := pb.SyncWait(); err != nil {
+		return b.fail(pebbleError("sync", err))
+	}
+	return pebbleError("sync", pb.Close())
+}
+
+// fail makes err the answer of Apply from now on, unless there is one already, and returns it.
+func (b *PebbleBackend) fail(err error) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.failure == nil {
+		b.failure = err
+	}
+	return err
+}
+
+func (b *PebbleBackend) failed() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.failure
+}
+
+// Snapshot implements Backend.
+func (b *PebbleBackend) Snapshot() (Snapshot, error) {
+	if err := b.enter(); err != nil {
+		return nil, err
+	}
+	defer b.gate.RUnlock()
+	snap := b.db.NewSnapshot()
+	s := &pebbleSnapshot{backend: b, reader: snap, iterate: func(lower, upper string) (pebbleCursor, error) {
+		o := pebble.IterOptions{LowerBound: []byte(lower)}
+		if upper != "" {
+			o.UpperBound = []byte(upper)
+		}
+		return snap.NewIter(&o)
+	}}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.snapshots[s] = struct{}{}
+	return s, nil
+}
+
+// DiskBytes implements Backend: all files, those about to be deleted included.
+func (b *PebbleBackend) DiskBytes() (uint64, error) {
+	if err := b.enter(); err != nil {
+		return 0, err
+	}
+	defer b.gate.RUnlock()
+	return b.db.Metrics().DiskSpaceUsage(), nil
+}
+
+// Close implements Backend. After a failure of the log it may find Pebble in a state that cannot be
+// closed: it then returns an error, and only the end of the process releases the files.
+func (b *PebbleBackend) Close() error {
+	b.gate.Lock()
+	defer b.gate.Unlock()
+	if b.closed {
+		return ErrClosed
+	}
+	b.closed = true
+	for _, s := range b.openSnapshots() {
+		s.end()
+	}
+	b.apply.Lock()
+	defer b.apply.Unlock()
+	if b.jammed {
+		return fmt.Errorf("store: close: the log has failed, restart the process: %w", b.failure)
+	}
+	err := pebbleError("close", b.db.Close())
+	b.closeHealth()
+	return err
+}
+
+func (b *PebbleBackend) closeHealth() {
+	if b.health != nil {
+		b.health.Close() // nothing but goroutines: it has no error to tell
+	}
+}
+
+// FreeBytes returns the free space on the disk. It is an error on a file system in memory.
+func (b *PebbleBackend) FreeBytes() (uint64, error) {
+	usage, err := b.fs.GetDiskUsage(b.dir)
+	return usage.AvailBytes, pebbleError("disk usage", err)
+}
+
+// listener passes on what an operator wants to know of Pebble's events.
+func (b *PebbleBackend) listener() *pebble.EventListener {
+	return &pebble.EventListener{
+		BackgroundError: func(err error) { b.event(PebbleEvent{Kind: PebbleBackground, Err: err, Text: err.Error()}) },
+		DataCorruption: func(i pebble.DataCorruptionInfo) {
+			b.event(PebbleEvent{Kind: PebbleCorrupt, Err: i.Details, Text: i.String()})
+		},
+		WriteStallBegin: func(i pebble.WriteStallBeginInfo) { b.event(PebbleEvent{Kind: PebbleStall, Text: i.Reason}) },
+		WriteStallEnd:   func() { b.event(PebbleEvent{Kind: PebbleResume}) },
+		WALCreated: func(i pebble.WALCreateInfo) {
+			if i.Err != nil { // Pebble dies of it, and only says that a mutex was not locked
+				b.event(PebbleEvent{Kind: PebbleFatal, Err: i.Err, Text: i.String()})
+			}
+		},
+	}
+}
+
+// pebbleLogger is quiet, except when Pebble wants to end the process.
+type pebbleLogger struct{ b *PebbleBackend }
+
+func (pebbleLogger) Infof(string, ...any) {}
+
+func (l pebbleLogger) Errorf(format string, args ...any) {
+	err := fmt.Errorf(format, args...)
+	l.b.event(PebbleEvent{Kind: PebbleBackground, Err: err, Text: err.Error()})
+}
+
+// Fatalf must not return: Pebble would go on with state that contradicts its files. It panics
+// instead of calling os.Exit so that the reason is in the trace, and in the answer of an Apply.
+func (l pebbleLogger) Fatalf(format string, args ...any) {
+	err := fmt.Errorf("store: pebble: "+format, args...)
+	_ = l.b.fail(err)
+	l.b.event(PebbleEvent{Kind: PebbleFatal, Err: err, Text: err.Error()})
+	panic(err)
+}
+
+// diskFull holds up all writes for a moment, since Pebble repeats a failed flush without a pause.
+func (b *PebbleBackend) diskFull() {
+	b.event(PebbleEvent{Kind: PebbleFull, Err: ErrDiskFull, Text: b.dir})
+	if b.opts.DiskFull != nil {
+		b.opts.DiskFull()
+		return
+	}
+	time.Sleep(fullDiskBackOff)
+}
+
+// pebbleAbsent returns nil if err says that there is no such key.
+func pebbleAbsent(err error) error {
+	if errors.Is(err, pebble.ErrNotFound) {
+		return nil
+	}
+	return pebbleError("get", err)
+}
+
+// pebbleError makes Pebble's errors ours.
+func pebbleError(doing string, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case pebble.IsCorruptionError(err):
+		return fmt.Errorf("store: %s: %w: %w", doing, ErrDamaged, err)
+	case vfs.IsNoSpaceError(err), errors.Is(err, syscall.EDQUOT):
+		return fmt.Errorf("store: %s: %w: %w", doing, ErrDiskFull, err)
+	}
+	return fmt.Errorf("store: %s: %w", doing, err)
+}
