@@ -12,13 +12,17 @@ import (
 // Apply joins units of other replicas into the copy, in the order given, and returns when that is
 // durable. A unit that the clock covers already is dropped. A unit whose predecessor or
 // dependencies are missing is left out, and so is what depends on it; Apply then returns
-// delta.ErrGap after it applied the rest. runs are the runs of the origins. Apply keeps the
+// delta.ErrGap after it applied the rest. ErrFork and delta.ErrMalformed work alike. A copy
+// that was set aside takes no units, and returns ErrJoining. runs are the runs of the origins. Apply keeps the
 // units: they must not be written afterwards.
 func (n *Namespace) Apply(ctx context.Context, units []delta.Unit, runs delta.Runs) error {
 	var gap error
 	for len(units) > 0 {
 		done := 0
 		_, err := n.submit(ctx, func(g *group) error {
+			if n.c.Joining {
+				return ErrJoining // the first thing that it takes is a whole state
+			}
 			if err := n.spaceFor(forReplication); err != nil {
 				return err
 			}
@@ -50,7 +54,7 @@ func (g *group) ready(u delta.Unit) (bool, error) {
 		return false, nil
 	}
 	if u.Origin == g.n.c.Replica {
-		return false, fmt.Errorf("%w: unit %v:%d of this replica's own id that it never issued", delta.ErrMalformed, u.Origin, u.First)
+		return false, fmt.Errorf("%w: unit %v:%d", ErrFork, u.Origin, u.First)
 	}
 	if g.clock[u.Origin] != u.First-1 || !g.clock.CoversAll(u.Deps) {
 		return false, fmt.Errorf("%w: %v:%d", delta.ErrGap, u.Origin, u.First)

@@ -9,8 +9,14 @@ import (
 	"github.com/anabranchdb/anabranch/delta"
 )
 
-// ErrIncomplete is returned by Join when entries that it names were never staged.
-var ErrIncomplete = errors.New("store: a streamed entry was not staged")
+// Errors of Join.
+var (
+	// ErrIncomplete is returned when entries that the join names were never staged.
+	ErrIncomplete = errors.New("store: a streamed entry was not staged")
+	// ErrFork is returned when the other side covers a seq of this replica's own id that it did
+	// not issue: the id is in use twice.
+	ErrFork = errors.New("store: a peer knows changes under this replica's id that it never made")
+)
 
 // StateJoin is what a receiver learned from one snapshot of another replica: the two clocks that
 // the session fixed, and the sets that tell what is live there. The sets are joined with the
@@ -100,11 +106,14 @@ func (n *Namespace) Staged() *delta.DotSet {
 // Streamed; a streamed entry is added iff c does not cover it; then the clock becomes the maximum
 // of c and To. It returns when that is durable. The cache is empty afterwards.
 //
-// It returns ErrIncomplete, and changes nothing, when a streamed entry is missing.
+// It returns ErrIncomplete when a streamed entry is missing, and ErrFork; both change nothing.
 func (n *Namespace) Join(ctx context.Context, s StateJoin) error {
 	return n.submitAlone(ctx, func() error {
 		if err := n.spaceFor(forReplication); err != nil {
 			return err
+		}
+		if s.To[n.c.Replica] > n.c.clock[n.c.Replica] {
+			return ErrFork
 		}
 		j := &stateJoin{StateJoin: s, Clock: n.c.clock.Clone()}
 		n.stagedMu.Lock()

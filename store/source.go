@@ -22,9 +22,25 @@ type Source struct {
 // Source returns a snapshot of the newest state, once that is durable. While a large change is
 // applied it waits for its end.
 func (n *Namespace) Source(ctx context.Context) (*Source, error) {
+	if n.durable.Load().joining {
+		return nil, ErrJoining
+	}
+	return n.waitSource(ctx)
+}
+
+// Live returns the state and the live dots of one instant. The set is the caller's own.
+func (n *Namespace) Live(ctx context.Context) (Status, *delta.DotSet, error) {
+	s, err := n.waitSource(ctx)
+	if err != nil {
+		return Status{}, nil, err
+	}
+	return s.Status(), s.live, s.Close()
+}
+
+func (n *Namespace) waitSource(ctx context.Context) (*Source, error) {
 	for {
-		if err := n.Err(); err != nil {
-			return nil, err
+		if f := n.failed.Load(); f != nil {
+			return nil, f.err
 		}
 		s, calm, err := n.source()
 		if err != nil {
@@ -69,8 +85,12 @@ func (s *Source) Live() *delta.DotSet { return s.live }
 func (s *Source) Close() error { return s.snap.Close() }
 
 // Log returns the units that since does not cover, in an order in which they can be applied. It
-// returns false when the log no longer holds all of them.
+// returns false when the log no longer holds all of them, and for an empty clock: who has nothing
+// takes the state, which is never more than its history, and whole at once.
 func (s *Source) Log(since crdt.VersionVector) (iter.Seq2[delta.Unit, error], bool, error) {
+	if len(since) == 0 && len(s.v.clock) > 0 {
+		return nil, false, nil
+	}
 	for r, floor := range s.v.floors {
 		if since[r] < floor {
 			return nil, false, nil
