@@ -153,8 +153,7 @@ func Increment(live []Entry, path Path, at Dot, t Timestamp, amount int64) (Edit
 }
 
 // Reset takes away what the counter at path holds in the live cells that seen covers; nil
-// stands for all of them. It is also the delete of a counter, and of a counter in a subtree:
-// a kill by prefix alone would kill reset records, and bring back what they take away.
+// stands for all of them. It is also the delete of a counter, and of a counter in a subtree.
 //
 // It kills no cell but self's own when that one is fully reset afterwards. For the cells that
 // stay it writes one reset record, which takes the place of all live ones, whether seen covers

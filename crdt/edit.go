@@ -29,9 +29,8 @@ type Edit struct {
 func (e Edit) Empty() bool { return len(e.Add) == 0 && len(e.Kill) == 0 }
 
 // Remove kills what is live at a register or at a set member and covered by seen; nil stands
-// for everything. It spares what an operation may not simply kill: kinds that only their owner
-// kills, and reset records, which Reset supersedes without losing what they say. So at a
-// counter it kills only entries of kinds that are not known here.
+// for everything. It spares the kinds that only their own operations kill. So at a counter it
+// kills nothing but entries of later kinds.
 func Remove(live []Entry, seen VersionVector) Edit {
 	return Edit{Kill: superseded(live, seen)}
 }
@@ -51,7 +50,7 @@ func Visible(leaf Type, live []Entry) bool {
 func superseded(live []Entry, seen VersionVector) []Dot {
 	var dots []Dot
 	for _, e := range live {
-		if !e.Kind.OwnerOnly() && e.Kind != KindReset && covers(seen, e.Dot) {
+		if !e.Kind.OwnerOnly() && covers(seen, e.Dot) {
 			dots = append(dots, e.Dot)
 		}
 	}

@@ -6,7 +6,9 @@ import (
 )
 
 // Kind says what an entry's value means. The highest bit is the kill rule, so that a replica
-// that does not know a kind still treats it right.
+// that does not know a kind still treats it right: without the bit anyone who has seen an entry
+// may kill it, alone or with all that lies under a prefix; with the bit only an operation that
+// knows the kind may, by the entry's dot.
 type Kind uint8
 
 // The kinds.

@@ -15,7 +15,18 @@ type unit struct {
 	deps        VersionVector
 	add         []Entry
 	kill        []Dot
+	prefixes    []prefixKill
 	known       events // what its writer knew when it was done
+}
+
+// prefixKill kills what lies under a prefix and is covered by a clock, if its kind allows it.
+type prefixKill struct {
+	prefix Path
+	clock  VersionVector
+}
+
+func (k prefixKill) hits(e Entry) bool {
+	return k.prefix.Contains(e.Path) && k.clock.Covers(e.Dot) && !e.Kind.OwnerOnly()
 }
 
 // replica is a State with the operations of the package applied to it. It holds what the store
@@ -83,15 +94,29 @@ func (r *replica) under(prefix Path) []Path {
 	return slices.Sorted(maps.Keys(set))
 }
 
-// delete removes what is under a prefix and was seen.
-func (t *tx) delete(prefix Path, ts Timestamp, seen VersionVector) {
+// delete removes what is under a prefix and was seen. With byPrefix the unit does not name what
+// it kills, but for the kills of Reset.
+func (t *tx) delete(prefix Path, ts Timestamp, seen VersionVector, byPrefix bool) {
+	named := t.u.kill
 	for _, p := range t.r.under(prefix) {
-		live := t.r.state.At(p)
-		if p.LeafType() != Counter {
-			t.apply(Remove(live, seen))
+		if p.LeafType() == Counter {
 			continue
 		}
-		e, err := Reset(live, p, t.r.id, t.next(), ts, seen)
+		t.apply(Remove(t.r.state.At(p), seen))
+	}
+	if byPrefix && len(t.u.kill) > len(named) {
+		t.u.kill = named
+		clock := t.u.deps
+		if seen != nil {
+			clock = clock.Min(seen)
+		}
+		t.u.prefixes = append(t.u.prefixes, prefixKill{prefix, clock})
+	}
+	for _, p := range t.r.under(prefix) {
+		if p.LeafType() != Counter {
+			continue
+		}
+		e, err := Reset(t.r.state.At(p), p, t.r.id, t.next(), ts, seen)
 		if err != nil {
 			panic(err)
 		}
@@ -119,6 +144,9 @@ func (r *replica) canApply(u unit) bool {
 func (r *replica) applyUnit(u unit) {
 	for _, d := range u.kill {
 		delete(r.state.Live, d)
+	}
+	for _, k := range u.prefixes {
+		maps.DeleteFunc(r.state.Live, func(_ Dot, e Entry) bool { return k.hits(e) })
 	}
 	for _, e := range u.add {
 		r.state.Live[e.Dot] = e

@@ -13,28 +13,33 @@ import (
 	. "github.com/anabranchdb/anabranch/crdt"
 )
 
-// The places that the random histories write to: few, so that operations meet.
+// places are where a random history writes: few, so that operations meet.
+type places struct{ registers, members, counters, prefixes []Path }
+
 var (
-	mapM      = Object(Map, "m")
-	registers = []Path{
-		Object(Register, "r").Leaf(Register),
-		mapM.Field("f").Leaf(Register),
-		mapM.Fields("f", "g").Leaf(Register),
+	mapM = Object(Map, "m")
+
+	// narrow is one field of every type, in one map.
+	narrow = places{
+		registers: []Path{mapM.Field("f").Leaf(Register)},
+		members:   []Path{mapM.Field("f").Leaf(Set).Member("x")},
+		counters:  []Path{mapM.Field("f").Leaf(Counter)},
+		prefixes:  []Path{mapM},
 	}
-	members = []Path{
-		Object(Set, "s").Leaf(Set).Member("x"),
-		Object(Set, "s").Leaf(Set).Member("y"),
-		mapM.Field("f").Leaf(Set).Member("x"),
-		mapM.Fields("f", "h").Leaf(Set).Member("x"),
-	}
-	counters = []Path{
-		Object(Counter, "c").Leaf(Counter),
-		mapM.Field("f").Leaf(Counter),
-		mapM.Fields("f", "g").Leaf(Counter),
-	}
-	prefixes = []Path{
-		Object(Register, "r"), Object(Set, "s"), Object(Counter, "c"),
-		mapM, mapM.Field("f"), mapM.Fields("f", "g"), mapM.Fields("f", "h"),
+	wide = places{
+		registers: append(narrow.registers,
+			Object(Register, "r").Leaf(Register),
+			mapM.Fields("f", "g").Leaf(Register)),
+		members: append(narrow.members,
+			Object(Set, "s").Leaf(Set).Member("x"),
+			Object(Set, "s").Leaf(Set).Member("y"),
+			mapM.Fields("f", "h").Leaf(Set).Member("x")),
+		counters: append(narrow.counters,
+			Object(Counter, "c").Leaf(Counter),
+			mapM.Fields("f", "g").Leaf(Counter)),
+		prefixes: append(narrow.prefixes,
+			Object(Register, "r"), Object(Set, "s"), Object(Counter, "c"),
+			mapM.Field("f"), mapM.Fields("f", "g"), mapM.Fields("f", "h")),
 	}
 )
 
@@ -46,14 +51,15 @@ type token struct {
 
 // cluster is a set of replicas and the reference beside them.
 type cluster struct {
+	places
 	history  history
 	replicas []*replica
 	tokens   []token
 	amounts  *rapid.Generator[int64]
 }
 
-func newCluster(n int, amounts *rapid.Generator[int64]) *cluster {
-	c := &cluster{amounts: amounts}
+func newCluster(n int, at places, amounts *rapid.Generator[int64]) *cluster {
+	c := &cluster{places: at, amounts: amounts}
 	for i := range n {
 		c.replicas = append(c.replicas, newReplica(ReplicaID(i+1)))
 	}
@@ -99,26 +105,26 @@ func (c *cluster) one(t *rapid.T, x *tx) {
 	switch e.kind {
 	case opAssign:
 		k := c.anyToken(t, x.r)
-		e.seen, e.path = k.seen, rapid.SampledFrom(registers).Draw(t, "register")
+		e.seen, e.path = k.seen, rapid.SampledFrom(c.registers).Draw(t, "register")
 		e.value = fmt.Sprint(len(c.history.all))
 		x.apply(Assign(x.r.state.At(e.path), e.path, x.next(), e.time, []byte(e.value), k.clock))
 	case opAdd:
-		e.path = rapid.SampledFrom(members).Draw(t, "member")
+		e.path = rapid.SampledFrom(c.members).Draw(t, "member")
 		x.apply(Add(x.r.state.At(e.path), e.path, x.next(), e.time))
 	case opInc:
-		e.path = rapid.SampledFrom(counters).Draw(t, "counter")
+		e.path = rapid.SampledFrom(c.counters).Draw(t, "counter")
 		if e.amount = c.amounts.Draw(t, "amount"); !c.increment(t, x, e) {
 			return
 		}
 	case opRemove:
 		k := c.anyToken(t, x.r)
 		e.seen = k.seen
-		e.path = rapid.SampledFrom(slices.Concat(registers, members, counters)).Draw(t, "path")
-		x.delete(e.path, e.time, k.clock)
+		e.path = rapid.SampledFrom(slices.Concat(c.registers, c.members, c.counters)).Draw(t, "path")
+		x.delete(e.path, e.time, k.clock, false)
 	case opDelete:
 		k := c.anyToken(t, x.r)
-		e.seen, e.path = k.seen, rapid.SampledFrom(prefixes).Draw(t, "prefix")
-		x.delete(e.path, e.time, k.clock)
+		e.seen, e.path = k.seen, rapid.SampledFrom(c.prefixes).Draw(t, "prefix")
+		x.delete(e.path, e.time, k.clock, rapid.Bool().Draw(t, "by prefix"))
 	}
 	x.r.known[c.history.add(e)] = true
 }
@@ -190,18 +196,21 @@ func (c *cluster) repeat(t *rapid.T) {
 // check compares what r shows with the reference, and the invariants.
 func (c *cluster) check(t *rapid.T, r *replica) {
 	t.Helper()
-	for _, p := range registers {
+	for _, p := range c.registers {
 		got := strings.Join(asStrings(RegisterValues(r.state.At(p))), " ")
 		if want := strings.Join(c.history.register(r.known, p), " "); got != want {
 			t.Fatalf("%v: register %q: %q, want %q", r.id, p, got, want)
 		}
 	}
-	for _, p := range members {
+	for _, p := range c.members {
 		if got, want := Visible(Set, r.state.At(p)), c.history.member(r.known, p); got != want {
 			t.Fatalf("%v: member %q: %v, want %v", r.id, p, got, want)
 		}
+		if live := r.state.At(p); len(live) > len(c.replicas) {
+			t.Fatalf("%v: %d live entries at a member, with %d replicas", r.id, len(live), len(c.replicas))
+		}
 	}
-	for _, p := range counters {
+	for _, p := range c.counters {
 		live := r.state.At(p)
 		got, err := CounterValue(live)
 		want, visible := c.history.counter(r.known, p)
@@ -246,7 +255,7 @@ func (c *cluster) checkTree(t *rapid.T, r *replica) {
 		}
 	}
 	var want []string
-	for _, p := range slices.Concat(registers, members, counters) {
+	for _, p := range slices.Concat(c.registers, c.members, c.counters) {
 		if !mapM.Contains(p) {
 			continue
 		}
@@ -307,7 +316,7 @@ func (c *cluster) finish(t *rapid.T) {
 	}
 	last := c.anyReplica(t, "last")
 	x := last.begin()
-	x.delete("", 9, nil)
+	x.delete("", 9, nil, false)
 	x.commit()
 	settle(c.replicas)
 	for _, r := range c.replicas {
@@ -319,26 +328,30 @@ func (c *cluster) finish(t *rapid.T) {
 
 // TestHistories compares every type, after every step, with the reference.
 func TestHistories(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		c := newCluster(rapid.IntRange(2, 4).Draw(t, "replicas"), smallAmounts)
-		c.repeat(t)
-		c.finish(t)
-	})
-}
-
-// TestHugeHistories does the same at the limits of int64.
-func TestHugeHistories(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		c := newCluster(3, allAmounts)
-		c.repeat(t)
-		c.finish(t)
-	})
+	for _, tt := range []struct {
+		name     string
+		replicas int
+		at       places
+		amounts  *rapid.Generator[int64]
+	}{
+		{"wide", 4, wide, smallAmounts},
+		{"narrow", 3, narrow, smallAmounts},
+		{"huge", 2, narrow, allAmounts},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			rapid.Check(t, func(t *rapid.T) {
+				c := newCluster(tt.replicas, tt.at, tt.amounts)
+				c.repeat(t)
+				c.finish(t)
+			})
+		})
+	}
 }
 
 // TestJoinLaws takes states from one history, at different times and replicas.
 func TestJoinLaws(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		c := newCluster(3, smallAmounts)
+		c := newCluster(3, wide, smallAmounts)
 		states := []State{NewState()}
 		for range 3 {
 			c.repeat(t)

@@ -137,5 +137,5 @@ func (h *history) counter(known events, path Path) (*big.Int, bool) {
 // mayIncrement is the rule for overflow: into int64, or nearer to it.
 func mayIncrement(value *big.Int, amount int64) bool {
 	next := new(big.Int).Add(value, big.NewInt(amount))
-	return next.IsInt64() || !value.IsInt64() && next.CmpAbs(value) < 0
+	return amount == 0 || next.IsInt64() || !value.IsInt64() && next.CmpAbs(value) < 0
 }
