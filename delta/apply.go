@@ -2,12 +2,13 @@ package delta
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/anabranchdb/anabranch/crdt"
 )
 
 // Apply applies u to s, whole or not at all: the reference that every faster way must agree
-// with. It does nothing when s covers u already. It returns ErrGap when the predecessor or a
+// with. s must be writable, as NewState makes it; it keeps the values of u's entries. Apply does nothing when s covers u already. It returns ErrGap when the predecessor or a
 // dependency is missing, and ErrMalformed for a unit that is not valid, begins within what s
 // has applied, or kills what its origin cannot have seen.
 //
@@ -64,13 +65,17 @@ func applyKill(s *crdt.State, k *Kill) {
 		return
 	}
 	for d, e := range s.Live {
-		if k.Kills(e) {
+		if k.Removes(e) {
 			delete(s.Live, d)
 		}
 	}
 }
 
-// Kills reports whether k removes e, by its prefix. Dots are looked up, not searched.
-func (k *Kill) Kills(e crdt.Entry) bool {
-	return k.Prefix != "" && !e.Kind.OwnerOnly() && k.Prefix.Contains(e.Path) && k.Clock.Covers(e.Dot)
+// Removes reports whether k removes e.
+func (k Kill) Removes(e crdt.Entry) bool {
+	if k.Prefix == "" {
+		_, named := slices.BinarySearchFunc(k.Dots, e.Dot, crdt.Dot.Compare)
+		return named
+	}
+	return !e.Kind.OwnerOnly() && k.Prefix.Contains(e.Path) && k.Clock.Covers(e.Dot)
 }

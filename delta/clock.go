@@ -77,11 +77,21 @@ func (r *reader) clock() crdt.VersionVector {
 
 func (w *writer) runs(rs Runs) {
 	w.mapLen(len(rs))
-	for _, id := range slices.Sorted(maps.Keys(rs)) {
-		w.uint(uint64(id))
-		w.arrayLen(2)
-		w.field(rs[id].First, rs[id].Nonce)
+	if len(rs) == 1 {
+		for id, run := range rs {
+			w.run(id, run)
+		}
+		return
 	}
+	for _, id := range slices.Sorted(maps.Keys(rs)) {
+		w.run(id, rs[id])
+	}
+}
+
+func (w *writer) run(id crdt.ReplicaID, run Run) {
+	w.uint(uint64(id))
+	w.arrayLen(2)
+	w.field(run.First, run.Nonce)
 }
 
 func (r *reader) runs() Runs {

@@ -1,152 +1,151 @@
 package delta
 
 import (
-	"math/rand/v2"
+	"bytes"
 	"slices"
 	"testing"
 
 	"github.com/anabranchdb/anabranch/crdt"
 )
 
-func TestUnitRoundTrip(t *testing.T) {
-	const a, b, c = 0x1111222233334444, 0x2222222222222222, 0x3333333333333333
-	u := Unit{
-		Origin: b, First: 70000, Last: 70004,
-		Deps: crdt.VersionVector{a: 5, c: 1 << 40},
+// Replicas of the tests, so that idB has one neighbour on either side.
+const (
+	idA crdt.ReplicaID = 0x1111_2222_3333_4444
+	idB crdt.ReplicaID = 0x2222_2222_2222_2222
+	idC crdt.ReplicaID = 0x3333_0000_0000_0001
+)
+
+func dot(r crdt.ReplicaID, seq uint64) crdt.Dot { return crdt.Dot{Replica: r, Seq: seq} }
+
+func register(key string) crdt.Path { return crdt.Object(crdt.Register, key).Leaf(crdt.Register) }
+
+func member(key, name string) crdt.Path {
+	return crdt.Object(crdt.Set, key).Leaf(crdt.Set).Member(name)
+}
+
+// fullUnit returns a unit that has everything a unit can have.
+func fullUnit() Unit {
+	return Unit{
+		Origin: idB, First: 70_000, Last: 70_004,
+		Deps: crdt.VersionVector{idA: 5, idC: 1 << 40},
 		Entries: []crdt.Entry{
-			{Dot: crdt.Dot{Replica: b, Seq: 70000}, Path: crdt.Object(crdt.Register, "r").Leaf(crdt.Register), Kind: crdt.KindValue, Time: 77 << 16, Value: []byte(`"x"`)},
-			{Dot: crdt.Dot{Replica: b, Seq: 70003}, Path: crdt.Object(crdt.Set, "s").Leaf(crdt.Set).Member("m"), Kind: crdt.KindMember, Time: 77 << 16},
-			{Dot: crdt.Dot{Replica: b, Seq: 70004}, Path: crdt.Object(crdt.Set, "s").Leaf(crdt.Set).Member("n"), Kind: crdt.KindMember, Time: 78 << 16, Extra: []byte{6, 0xc0}},
+			{Dot: dot(idB, 70_000), Path: register("r"), Kind: crdt.KindValue, Time: 77 << 16, Value: []byte(`"x"`)},
+			{Dot: dot(idB, 70_003), Path: member("s", "m"), Kind: crdt.KindMember, Time: 77 << 16},
+			{Dot: dot(idB, 70_004), Path: member("s", "n"), Kind: 0x7e, Time: 78 << 16, Extra: []byte{6, 0xc0}},
 		},
 		Kills: []Kill{
-			{Dots: []crdt.Dot{{Replica: a, Seq: 3}, {Replica: b, Seq: 9}, {Replica: b, Seq: 10}, {Replica: c, Seq: 1}}},
-			{Prefix: crdt.Object(crdt.Set, "gone"), Clock: crdt.VersionVector{a: 5, b: 69999}},
+			{Dots: []crdt.Dot{dot(idA, 3), dot(idB, 9), dot(idB, 10), dot(idC, 1)}},
+			{Prefix: crdt.Object(crdt.Set, "gone"), Clock: crdt.VersionVector{idA: 5, idB: 69_999}},
 		},
 		Extra: []byte{8, 0xa1, 'x', 9, 0x91, 0xc3},
 	}
-	if err := Validate(u); err != nil {
-		t.Fatal(err)
-	}
-	enc := AppendUnit(nil, u)
-	if u.Size() != len(enc) {
-		t.Fatalf("Size %d, encoded %d", u.Size(), len(enc))
-	}
-	got, err := DecodeUnit(enc)
-	if err != nil {
-		t.Fatal(err)
-	}
-	equalUnits(t, got, u)
-	v := u
-	v.First, v.Last, v.Entries = 70005, 70005, nil
-	f := Frame{Runs: Runs{b: {First: 1, Nonce: 99}}, Units: []Unit{u, v}, Extra: []byte{3, 0xc4, 1, 0}}
-	fenc := AppendFrame(nil, f)
-	fgot, err := DecodeFrame(fenc)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for i := range f.Units {
-		equalUnits(t, fgot.Units[i], f.Units[i])
-	}
-	if !slices.Equal(AppendFrame(nil, fgot), fenc) {
-		t.Fatal("frame does not round-trip")
+}
+
+// fullFrame returns a frame of units with every relation between neighbours.
+func fullFrame() Frame {
+	after := Unit{Origin: idB, First: 70_005, Last: 70_005}
+	jump := Unit{Origin: idB, First: 70_010, Last: 70_012}
+	other := Unit{Origin: idA, First: 6, Last: 6, Deps: crdt.VersionVector{idB: 70_012},
+		Entries: []crdt.Entry{{Dot: dot(idA, 6), Path: register("r"), Kind: crdt.KindValue, Time: 1, Value: []byte("2")}},
+		Kills:   []Kill{{Dots: []crdt.Dot{dot(idB, 70_000)}}}}
+	return Frame{
+		Runs:  Runs{idB: {First: 60_000, Nonce: 99}, idA: {First: 1, Nonce: 0xffff_ffff_ffff_ffff}},
+		Units: []Unit{fullUnit(), after, jump, other},
+		Extra: []byte{3, 0xc4, 1, 0, 4, 0xd4, 1, 2, 0xcc, 200, 0xcb, 1, 2, 3, 4, 5, 6, 7, 8},
 	}
 }
 
-func equalUnits(t *testing.T, got, want Unit) {
-	t.Helper()
-	if g, w := AppendUnit(nil, got), AppendUnit(nil, want); !slices.Equal(g, w) {
-		t.Fatalf("got %+v, want %+v", got, want)
-	}
-	if got.Origin != want.Origin || got.First != want.First || got.Last != want.Last ||
-		got.Deps.Compare(want.Deps) != crdt.Equal || !slices.Equal(got.Extra, want.Extra) ||
-		!slices.EqualFunc(got.Entries, want.Entries, crdt.Entry.Equal) ||
-		!slices.EqualFunc(got.Kills, want.Kills, func(a, b Kill) bool {
+func sameUnit(a, b Unit) bool {
+	return a.Origin == b.Origin && a.First == b.First && a.Last == b.Last &&
+		a.Deps.Compare(b.Deps) == crdt.Equal && bytes.Equal(a.Extra, b.Extra) &&
+		slices.EqualFunc(a.Entries, b.Entries, crdt.Entry.Equal) &&
+		slices.EqualFunc(a.Kills, b.Kills, func(a, b Kill) bool {
 			return slices.Equal(a.Dots, b.Dots) && a.Prefix == b.Prefix && a.Clock.Compare(b.Clock) == crdt.Equal
-		}) {
-		t.Fatalf("got %+v, want %+v", got, want)
+		})
+}
+
+func TestFrameRoundTrip(t *testing.T) {
+	f := fullFrame()
+	for i, u := range f.Units {
+		if err := Validate(u); err != nil {
+			t.Fatal(err)
+		}
+		enc := AppendUnit([]byte("head"), u)[4:]
+		if u.Size() != len(enc) {
+			t.Errorf("unit %d: Size is %d, encoded %d", i, u.Size(), len(enc))
+		}
+		got, err := DecodeUnit(enc)
+		if err != nil || !sameUnit(got, u) {
+			t.Errorf("unit %d: got %+v, %v, want %+v", i, got, err, u)
+		}
+	}
+	enc := AppendFrame(nil, f)
+	got, err := DecodeFrame(enc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	clear(enc) // nothing may be shared with the input
+	if !slices.EqualFunc(got.Units, f.Units, sameUnit) || !bytes.Equal(got.Extra, f.Extra) ||
+		len(got.Runs) != 2 || got.Runs[idA] != f.Runs[idA] || got.Runs[idB] != f.Runs[idB] {
+		t.Errorf("got %+v, want %+v", got, f)
 	}
 }
 
-// model is a dumb DotSet.
-type model map[crdt.Dot]bool
-
-func (m model) sorted() []crdt.Dot {
-	var ds []crdt.Dot
-	for d := range m {
-		ds = append(ds, d)
+func TestEntriesRoundTrip(t *testing.T) {
+	p := register("k")
+	es := []crdt.Entry{
+		{Dot: dot(idB, 7), Path: p, Kind: crdt.KindValue, Time: 9, Value: []byte("1")},
+		{Dot: dot(idB, 5), Path: p, Kind: crdt.KindValue, Time: 9},
+		{Dot: dot(idA, 5), Path: p, Kind: 0xff, Time: 8, Extra: []byte{7, 0xc2}},
 	}
-	slices.SortFunc(ds, crdt.Dot.Compare)
-	return ds
+	got, err := DecodeEntries(AppendEntries(nil, es), p)
+	if err != nil || !slices.EqualFunc(got, es, crdt.Entry.Equal) {
+		t.Errorf("list: got %+v, %v", got, err)
+	}
+	enc := AppendEntry(nil, es[2])
+	e, rest, err := DecodeEntry(append(enc, "rest"...))
+	if err != nil || !e.Equal(es[2]) || string(rest) != "rest" {
+		t.Errorf("alone: got %+v, %q, %v", e, rest, err)
+	}
+	if got, err := DecodeEntries(AppendEntries(nil, nil), p); err != nil || len(got) != 0 {
+		t.Errorf("empty list: got %v, %v", got, err)
+	}
 }
 
-func TestDotSetAgainstModel(t *testing.T) {
-	rng := rand.New(rand.NewPCG(1, 2))
-	s, m := NewDotSet(), model{}
-	type snap struct {
-		s    *DotSet
-		dots []crdt.Dot
-	}
-	var snaps []snap
-	for i := range 60_000 {
-		d := crdt.Dot{Replica: crdt.ReplicaID(1 + rng.IntN(3)), Seq: 1 + rng.Uint64N(200_000)>>rng.IntN(12)}
-		switch rng.IntN(20) {
-		case 0:
-			n := rng.Uint64N(300)
-			s.AddRange(d.Replica, d.Seq, d.Seq+n)
-			for k := range n + 1 {
-				m[crdt.Dot{Replica: d.Replica, Seq: d.Seq + k}] = true
-			}
-		case 1, 2, 3, 4, 5, 6, 7, 8:
-			if s.Remove(d) != m[d] {
-				t.Fatal("remove", d)
-			}
-			delete(m, d)
-		default:
-			if s.Add(d) == m[d] {
-				t.Fatal("add", d)
-			}
-			m[d] = true
-		}
-		if i%6000 == 0 {
-			snaps = append(snaps, snap{s.Clone(), m.sorted()})
+func TestClockAndRunsRoundTrip(t *testing.T) {
+	for _, v := range []crdt.VersionVector{nil, {idA: 1}, {idA: 1, idB: 1 << 33, idC: 300}} {
+		got, rest, err := DecodeClock(append(AppendClock(nil, v), 1))
+		if err != nil || got.Compare(v) != crdt.Equal || len(rest) != 1 {
+			t.Errorf("clock %v: got %v, %v, %v", v, got, rest, err)
 		}
 	}
-	snaps = append(snaps, snap{s, m.sorted()})
-	for _, sn := range snaps {
-		if got := slices.Collect(sn.s.All()); !slices.Equal(got, sn.dots) {
-			t.Fatalf("%d dots, want %d", len(got), len(sn.dots))
-		}
-		if sn.s.Len() != uint64(len(sn.dots)) {
-			t.Fatal("len")
-		}
-		enc := AppendDotSet(nil, sn.s)
-		back, rest, err := DecodeDotSet(enc)
-		if err != nil || len(rest) > 0 || !back.Equal(sn.s) || !slices.Equal(AppendDotSet(nil, back), enc) {
-			t.Fatal("codec", err)
-		}
-		for r := crdt.ReplicaID(1); r <= 3; r++ {
-			if back.HashRange(r, 100, 150_000) != sn.s.HashRange(r, 100, 150_000) {
-				t.Fatal("hash")
-			}
-		}
+	want := Runs{idA: {First: 1, Nonce: 0}, idC: {First: 1 << 40, Nonce: 1 << 63}}
+	got, rest, err := DecodeRuns(append(AppendRuns(nil, want), 1))
+	if err != nil || len(got) != 2 || got[idA] != want[idA] || got[idC] != want[idC] || len(rest) != 1 {
+		t.Errorf("runs: got %v, %v, %v", got, rest, err)
 	}
-	x, y := snaps[3], snaps[8]
-	v := crdt.VersionVector{1: 70_000, 2: 65_535, 3: 65_536}
-	check := func(name string, got *DotSet, keep func(d crdt.Dot) bool) {
-		t.Helper()
-		want := model{}
-		for _, d := range append(slices.Clone(x.dots), y.dots...) {
-			if keep(d) {
-				want[d] = true
-			}
-		}
-		if !slices.Equal(slices.Collect(got.All()), want.sorted()) || got.Len() != uint64(len(want)) {
-			t.Fatalf("%s: %d dots, want %d", name, got.Len(), len(want))
-		}
+}
+
+func TestDigestIsASetHash(t *testing.T) {
+	es := fullUnit().Entries
+	var a, b, part Digest
+	for _, e := range es {
+		a.Add(e)
 	}
-	check("and", x.s.And(y.s), func(d crdt.Dot) bool { return x.s.Contains(d) && y.s.Contains(d) })
-	check("andnot", x.s.AndNot(y.s), func(d crdt.Dot) bool { return x.s.Contains(d) && !y.s.Contains(d) })
-	check("or", x.s.Or(y.s), func(d crdt.Dot) bool { return true })
-	check("cut", x.s.CutAt(v), func(d crdt.Dot) bool { return x.s.Contains(d) && v.Covers(d) })
-	check("uncovered", x.s.Uncovered(v), func(d crdt.Dot) bool { return x.s.Contains(d) && !v.Covers(d) })
+	for _, i := range []int{2, 0, 1} {
+		b.Add(es[i])
+	}
+	if a != b || a == (Digest{}) {
+		t.Fatalf("in another order: %v and %v", a, b)
+	}
+	part.Add(es[0])
+	if rest := a.Sub(part); rest.Plus(part) != a || rest == a {
+		t.Error("Plus does not undo Sub")
+	}
+	for _, e := range es {
+		a.Remove(e)
+	}
+	if a != (Digest{}) {
+		t.Errorf("empty again: %v", a)
+	}
 }

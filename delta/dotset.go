@@ -11,7 +11,7 @@ import (
 	"github.com/anabranchdb/anabranch/crdt"
 )
 
-// DotSet is a compressed set of dots. Clones are made in constant time and share memory with
+// DotSet is a compressed set of dots, whose seqs count from 1. Clones are made in constant time and share memory with
 // the original until one of them is written.
 //
 // One goroutine at a time may write a set, and none may read it meanwhile; any number may read

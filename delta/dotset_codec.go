@@ -23,8 +23,6 @@ const denseBytes = chunkSeqs / 8
 // to the chunk before and the bytes of the chunk.
 func AppendDotSet(b []byte, s *DotSet) []byte {
 	w := appendTo(b)
-	h := rangeHashes.Get().(*rangeHash)
-	defer rangeHashes.Put(h)
 	w.mapLen(len(s.seqs))
 	for _, r := range s.Replicas() {
 		chunks := s.seqs[r].chunks
@@ -33,18 +31,16 @@ func AppendDotSet(b []byte, s *DotSet) []byte {
 		var next uint64
 		for _, c := range chunks {
 			w.uint(c.key - next)
-			h.buf = appendChunk(h.buf[:0], h.dense(c))
-			w.bin(h.buf)
+			w.chunk(c.bits)
 			next = c.key + 1
 		}
 	}
-	h.buf = h.buf[:0]
 	b, _ = w.done()
 	return b
 }
 
 // DecodeDotSet reads what AppendDotSet wrote and returns the bytes behind it. What is not
-// canonical is ErrMalformed. The set takes at most some 30 times the memory of its encoding.
+// canonical is ErrMalformed.
 func DecodeDotSet(b []byte) (*DotSet, []byte, error) {
 	r := reader{b: b}
 	s := NewDotSet()
@@ -77,9 +73,15 @@ func (r *reader) seqSet() *seqSet {
 			r.fail("dot set: chunk out of range")
 		}
 		next = key + 1
-		if bm := r.chunkBits(); bm != nil {
-			q.share(chunk{key: key, bits: bm})
+		bm := r.chunkBits()
+		if bm == nil {
+			break
 		}
+		if key == 0 && bm.Contains(0) {
+			r.fail("dot set: seq 0")
+			break
+		}
+		q.share(chunk{key: key, bits: bm})
 	}
 	return q
 }
@@ -190,36 +192,35 @@ func chunkForm(n, runs int) (form byte, size int) {
 	return form, size
 }
 
-func appendChunk(b []byte, words []uint64) []byte {
-	form, size := chunkForm(countBits(words))
-	b = append(slices.Grow(b, size+1), form)
+func (w *writer) chunk(b *roaring.Bitmap) {
+	var words [chunkWords]uint64
+	b.WriteDenseTo(words[:])
+	form, size := chunkForm(countBits(words[:]))
+	_ = w.enc.EncodeBytesLen(1 + size)
+	w.buf = append(slices.Grow(w.buf, 1+size), form)
 	switch form {
 	case chunkDense:
-		for _, w := range words {
-			b = binary.LittleEndian.AppendUint64(b, w)
+		for _, x := range words {
+			w.buf = binary.LittleEndian.AppendUint64(w.buf, x)
 		}
 	case chunkList:
-		for i, w := range words {
-			for ; w != 0; w &= w - 1 {
-				b = binary.LittleEndian.AppendUint16(b, uint16(64*i+bits.TrailingZeros64(w)))
+		for i, x := range words {
+			for ; x != 0; x &= x - 1 {
+				w.buf = binary.LittleEndian.AppendUint16(w.buf, uint16(64*i+bits.TrailingZeros64(x)))
 			}
 		}
 	default:
-		b = appendRuns(b, words)
+		w.buf = appendRuns(w.buf, words[:])
 	}
-	return b
 }
 
 func appendRuns(b []byte, words []uint64) []byte {
-	at := 0
-	for at < chunkSeqs {
-		first := nextBit(words, at, 0)
-		if first == chunkSeqs {
-			break
-		}
-		at = nextBit(words, first, ^uint64(0))
+	first := nextBit(words, 0, 0)
+	for first < chunkSeqs {
+		end := nextBit(words, first, ^uint64(0))
 		b = binary.LittleEndian.AppendUint16(b, uint16(first))
-		b = binary.LittleEndian.AppendUint16(b, uint16(at-first-1))
+		b = binary.LittleEndian.AppendUint16(b, uint16(end-first-1))
+		first = nextBit(words, end, 0)
 	}
 	return b
 }

@@ -52,7 +52,9 @@ func (h *rangeHash) chunk(c chunk, lo, hi uint64) {
 		h.sparse(c, lo, hi)
 		return
 	}
-	words := h.dense(c)
+	words := h.words[:]
+	clear(words)
+	c.bits.WriteDenseTo(words)
 	from, to := lo/64, hi/64
 	words[from] &= ^uint64(0) << (lo % 64)
 	words[to] &= ^uint64(0) >> (63 - hi%64)
@@ -61,13 +63,6 @@ func (h *rangeHash) chunk(c chunk, lo, hi uint64) {
 			h.word(c.key*chunkWords+i, w)
 		}
 	}
-}
-
-// dense returns the bits of c as words, valid until the next call.
-func (h *rangeHash) dense(c chunk) []uint64 {
-	clear(h.words[:])
-	c.bits.WriteDenseTo(h.words[:])
-	return h.words[:]
 }
 
 // sparse does what chunk does without touching the empty words.

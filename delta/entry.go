@@ -16,10 +16,8 @@ const (
 	entryValue
 )
 
-const (
-	minEntryBytes = 3  // a map of one field: the kind
-	entryHint     = 64 // entries allocated before they have been seen
-)
+// minEntryBytes is the least size of an entry: a kind, and a path or a seq.
+const minEntryBytes = 5
 
 // entryContext holds what an entry need not repeat: a field that equals its value here is
 // omitted, and must be. The zero context omits nothing that an entry must have.
@@ -85,7 +83,7 @@ func DecodeEntries(b []byte, path crdt.Path) ([]crdt.Entry, error) {
 
 func (r *reader) entries(c entryContext) []crdt.Entry {
 	n := r.arrayLen(minEntryBytes)
-	es := make([]crdt.Entry, 0, min(n, entryHint))
+	es := make([]crdt.Entry, 0, n)
 	for ; n > 0 && r.err == nil; n-- {
 		es = append(es, r.entry(&c))
 		c.after(&es[len(es)-1])

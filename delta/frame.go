@@ -73,13 +73,16 @@ func DecodeFrame(b []byte) (Frame, error) {
 	return out, nil
 }
 
+// usualUnitBytes is less than what a unit takes that says anything.
+const usualUnitBytes = 8
+
 func (r *reader) units() []Unit {
 	n := r.arrayLen(1)
 	if n > MaxFrameUnits {
 		r.err = tooLarge("a frame of %d units", n)
 		return nil
 	}
-	us := make([]Unit, 0, min(n, entryHint))
+	us := make([]Unit, 0, min(n, 1+r.left()/usualUnitBytes))
 	var c unitContext
 	for ; n > 0 && r.err == nil; n-- {
 		u := r.unit(&c)

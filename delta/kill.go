@@ -14,11 +14,7 @@ const (
 	killClock
 )
 
-const (
-	minKillBytes = 3
-	killHint     = 16
-	dotHint      = 1 << 10
-)
+const minKillBytes = 3
 
 func (w *writer) kill(k *Kill, origin crdt.ReplicaID) {
 	dots, prefix, clock := len(k.Dots) > 0, k.Prefix != "", len(k.Clock) > 0
@@ -39,7 +35,7 @@ func (w *writer) kill(k *Kill, origin crdt.ReplicaID) {
 
 func (r *reader) kills(origin crdt.ReplicaID) []Kill {
 	n := r.arrayLen(minKillBytes)
-	ks := make([]Kill, 0, min(n, killHint))
+	ks := make([]Kill, 0, n)
 	for ; n > 0 && r.err == nil; n-- {
 		ks = append(ks, r.kill(origin))
 	}
@@ -132,7 +128,7 @@ func (r *reader) dots(origin crdt.ReplicaID) []crdt.Dot {
 func (r *reader) dotGroup(ds []crdt.Dot, id crdt.ReplicaID) []crdt.Dot {
 	n := r.arrayLen(1)
 	r.omit(n == 0, "group of dots")
-	ds = slices.Grow(ds, min(n, dotHint))
+	ds = slices.Grow(ds, n) // each takes at least a byte
 	var last uint64
 	for ; n > 0 && r.err == nil; n-- {
 		seq := last + r.uint() + 1

@@ -10,7 +10,7 @@ import (
 // sticks, and every read after it returns zero: loops end because nothing is left.
 //
 // The library's decoder reads the same bytes (TestLibraryReadsOurBytes), but it accepts every
-// other form as well and is several times slower on small units.
+// other form as well, so that what it read would have to be encoded again and compared.
 type reader struct {
 	b   []byte
 	pos int

@@ -15,10 +15,12 @@ const (
 	runBytes      = 9 + 1 + 9 + 9
 )
 
-// Split packs units into frames of at most maxBytes encoded bytes each. Their order is kept;
+// Split packs units into frames of at most maxBytes encoded bytes each, and never more than
+// MaxFrameBytes. Their order is kept;
 // a frame holds the runs of just the origins in it. A unit that does not fit into a frame of
 // its own is left out and announced. Frames share the units' memory.
 func Split(units []Unit, runs Runs, maxBytes int) (frames []Frame, large []Announce) {
+	maxBytes = min(maxBytes, MaxFrameBytes)
 	var p packer
 	for i := range units {
 		u := &units[i]

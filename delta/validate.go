@@ -1,6 +1,10 @@
 package delta
 
-import "github.com/anabranchdb/anabranch/crdt"
+import (
+	"fmt"
+
+	"github.com/anabranchdb/anabranch/crdt"
+)
 
 // Validate reports how u breaks the rules of a unit's structure, as ErrMalformed or
 // ErrTooLarge: what can be said without the state that it is applied to.
@@ -62,7 +66,7 @@ func ValidateEntry(e crdt.Entry) error {
 	}
 	parts, err := e.Path.Parse()
 	if err != nil {
-		return malformed("entry %v: %v", e.Dot, err)
+		return fmt.Errorf("%w: entry %v: %w", ErrMalformed, e.Dot, err)
 	}
 	if parts.Leaf == 0 {
 		return malformed("entry %v: its path is no leaf and no member", e.Dot)
@@ -81,7 +85,7 @@ func validateKill(u *Unit, k *Kill) error {
 		return malformed("kill: its clock covers its own unit")
 	}
 	if _, err := k.Prefix.Parse(); err != nil {
-		return malformed("kill: %v", err)
+		return fmt.Errorf("%w: kill: %w", ErrMalformed, err)
 	}
 	return validateClock(k.Clock)
 }
