@@ -119,9 +119,9 @@ func TestProblems(t *testing.T) {
 		"socket":    {args: []string{"--http", "unix:"}, want: []string{"http: a unix socket needs a path"}},
 		"host":      {args: []string{"--http-host", "http://a:1"}, want: []string{`http-host: "http://a:1" is not the name`}},
 		"listen": {args: []string{"--listen", "127.0.0.1:1,/ip4/0.0.0.0/udp/1,/ip4/0.0.0.0/tcp/1/ws,/dns4/a/tcp/1"}, want: []string{
-			`"127.0.0.1:1" is not a multiaddr`, `"/ip4/0.0.0.0/udp/1": listen on`, `"/ip4/0.0.0.0/tcp/1/ws": listen on`, `"/dns4/a/tcp/1": listen on`}},
+			`"127.0.0.1:1" is not a multiaddr`, `"/ip4/0.0.0.0/udp/1": write`, `"/ip4/0.0.0.0/tcp/1/ws": write`, `"/dns4/a/tcp/1": write`}},
 		"no listen": {file: "listen: []", want: []string{"listen: there must be an address"}},
-		"announce":  {args: []string{"--announce", "/ip4/1.2.3.4/tcp/1" + peer}, want: []string{"announce /ip4/ADDRESS"}},
+		"announce":  {args: []string{"--announce", "/ip4/1.2.3.4/tcp/1" + peer}, want: []string{"announce: \"/ip4/1.2.3.4/tcp/1" + peer + "\": write /ip4/ADDRESS"}},
 		"peer": {args: []string{"--peer", peer, "--peer", "/ip4/1.2.3.4" + peer, "--peer", "/ip4/1.2.3.4/tcp/1/p2p/x"}, want: []string{
 			`"` + peer + `": write /ip4/ADDRESS/tcp/PORT`, `"/ip4/1.2.3.4` + peer + `": write /ip4/ADDRESS/tcp/PORT`, "is not a multiaddr"}},
 		"two keys":  {env: []string{"ANABRANCH_CLUSTER_KEY=secret"}, args: []string{"--cluster-key-file", "f"}, want: []string{"ANABRANCH_CLUSTER_KEY is set as well"}},
@@ -152,7 +152,7 @@ func TestProblems(t *testing.T) {
 func TestGoodValues(t *testing.T) {
 	const id = "/p2p/12D3KooWQYhTNQdmr3ArTeUHRYzFg94BKyTkoWBDWez9kSCVe2Xo"
 	mustLoad(t, "", []string{"ANABRANCH_ADDR=x", "ANABRANCH_CLUSTER_KEY=k"},
-		"--http", "unix:/x", "--http-host", "a.example,10.0.0.1,::1", "--announce", "/dns4/a/tcp/1", "--namespace", "a.b-c_1",
+		"--http", "unix:/x", "--http-host", "a.example,10.0.0.1,::1", "--announce", "/ip4/192.0.2.1/tcp/1", "--namespace", "a.b-c_1",
 		"--peer", "/dns4/a/tcp/1"+id, "--peer", "/ip6/::1/udp/1/quic-v1"+id, "--peer", "/dns/example.org/tcp/7701")
 }
 

@@ -34,10 +34,10 @@ func (c Config) problems() []error {
 		check("listen", errors.New("there must be an address, for example /ip4/0.0.0.0/tcp/7701"))
 	}
 	for _, a := range c.Listen {
-		check("listen", checkListen(a))
+		check("listen", checkAddress(a))
 	}
 	for _, a := range c.Announce {
-		check("announce", checkAnnounce(a))
+		check("announce", checkAddress(a))
 	}
 	for _, a := range c.Peers {
 		check("peer", checkPeer(a))
@@ -79,29 +79,20 @@ func checkHost(host string) error {
 	return fmt.Errorf("%q is not the name of a host; leave out scheme and port", host)
 }
 
-func checkListen(addr string) error {
+// checkAddress takes what can be listened on, and told to others: they dial no names that a peer
+// tells them.
+func checkAddress(addr string) error {
 	protocols, err := parse(addr)
 	if err != nil {
 		return err
 	}
 	if !slices.Contains([]int{ma.P_IP4, ma.P_IP6}, protocols[0]) || !transport(protocols[1:]) {
-		return fmt.Errorf("%q: listen on /ip4/ADDRESS/tcp/PORT or /ip4/ADDRESS/udp/PORT/quic-v1, or the same with ip6", addr)
+		return fmt.Errorf("%q: write /ip4/ADDRESS/tcp/PORT or /ip4/ADDRESS/udp/PORT/quic-v1, or the same with ip6", addr)
 	}
 	return nil
 }
 
 var dialable = []int{ma.P_IP4, ma.P_IP6, ma.P_DNS, ma.P_DNS4, ma.P_DNS6}
-
-func checkAnnounce(addr string) error {
-	protocols, err := parse(addr)
-	if err != nil {
-		return err
-	}
-	if !slices.Contains(dialable, protocols[0]) || !transport(protocols[1:]) {
-		return fmt.Errorf("%q: announce /ip4/ADDRESS/tcp/PORT or /ip4/ADDRESS/udp/PORT/quic-v1, or the same with ip6, dns4 or dns6", addr)
-	}
-	return nil
-}
 
 func checkPeer(addr string) error {
 	protocols, err := parse(addr)
