@@ -24,7 +24,7 @@ type Status struct {
 }
 
 // Event is what happened. It is one of PeerUp, PeerDown, Message, Gossip, Committed,
-// ApplyFailed, Pulled, Served, Ask and Tick.
+// ApplyFailed, Pulled, Served, Ask, Refreshed and Tick.
 type Event interface{ event() }
 
 type (
@@ -58,8 +58,8 @@ type (
 		Local bool
 	}
 
-	// ApplyFailed says that an Apply was not carried out, now or ever. The engine hands the
-	// same units over again later, or pulls them.
+	// ApplyFailed says that an Apply was not carried out, now or ever. The engine pauses, and
+	// gets its units again by a pull.
 	ApplyFailed struct{ Err error }
 
 	// Pulled says that the pull which was asked for has ended: Err is nil, or what the session,
@@ -79,6 +79,9 @@ type (
 	// answer shows as a PeerStatus with a LastExchange after now.
 	Ask struct{ Peer PeerID }
 
+	// Refreshed answers Refresh: the status as it was at some instant after it.
+	Refreshed struct{ Status Status }
+
 	// Tick says that time has passed.
 	Tick struct{}
 )
@@ -92,6 +95,7 @@ func (ApplyFailed) event() {}
 func (Pulled) event()      {}
 func (Served) event()      {}
 func (Ask) event()         {}
+func (Refreshed) event()   {}
 func (Tick) event()        {}
 
 // Action is what the driver is to do. It is one of Publish, Send, Apply, Pull, CancelPull,
@@ -128,7 +132,7 @@ type (
 	// CancelPull ends the running pull early. Pulled follows all the same.
 	CancelPull struct{}
 
-	// Refresh asks for a Committed event with the status as it is now and no units.
+	// Refresh asks for the present status; Refreshed follows.
 	Refresh struct{}
 
 	// Alarm is for the operator: an error log and a metric by Kind.

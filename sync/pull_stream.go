@@ -1,0 +1,208 @@
+package sync
+
+import (
+	"fmt"
+
+	"github.com/anabranchdb/anabranch/delta"
+)
+
+// chunk takes in a piece of the stream and hands on the records that it completes.
+func (p *PullSession) chunk(m *message) ([][]byte, error) {
+	var err error
+	if p.buf, err = unpack(p.buf, m); err != nil {
+		return nil, err
+	}
+	if p.phase == pullLog {
+		err = p.units()
+	} else {
+		err = p.entries()
+	}
+	if err != nil {
+		return nil, err
+	}
+	if p.consumed++; p.consumed < uint64(p.cfg.Window)/2 {
+		return nil, nil
+	}
+	credit := &message{kind: kindCredit, credit: p.consumed}
+	p.consumed = 0
+	return encodeAll(credit), nil
+}
+
+// cut calls f with every complete record of the buffer and keeps the rest.
+func (p *PullSession) cut(limit uint64, f func(record []byte) error) error {
+	b := p.buf
+	for {
+		record, rest, ok, err := cutRecord(b, limit)
+		if err != nil {
+			return err
+		}
+		if !ok {
+			break
+		}
+		if err := f(record); err != nil {
+			return err
+		}
+		p.records++
+		b = rest
+	}
+	if len(b) < len(p.buf) {
+		p.buf = p.buf[:copy(p.buf, b)]
+	}
+	return nil
+}
+
+// units applies the units that have arrived.
+func (p *PullSession) units() error {
+	var us []delta.Unit
+	runs := delta.Runs{}
+	err := p.cut(delta.MaxUnitBytes, func(record []byte) error {
+		u, err := delta.DecodeUnit(record)
+		if err != nil {
+			return fmt.Errorf("%w: %w", ErrMalformed, err)
+		}
+		if err := checkUnit(u); err != nil {
+			return err
+		}
+		if !p.wanted(u, len(us)) {
+			return fmt.Errorf("%w: unit %v:%d to %d was not asked for", ErrMalformed, u.Origin, u.First, u.Last)
+		}
+		if run, ok := p.runs2[u.Origin]; ok {
+			runs[u.Origin] = run
+		}
+		us = append(us, u)
+		return nil
+	})
+	if err != nil || len(us) == 0 {
+		return err
+	}
+	return p.sink.ApplyUnits(us, runs)
+}
+
+func (p *PullSession) wanted(u delta.Unit, before int) bool {
+	if p.ref != (UnitRef{}) {
+		return u.Origin == p.ref.Origin && u.First == p.ref.First && before == 0 && p.records == 0
+	}
+	return u.Last <= p.c2[u.Origin] && u.First > p.st.Clock[u.Origin]
+}
+
+// entries stages the entries that have arrived.
+func (p *PullSession) entries() error {
+	p.staging = nil
+	err := p.cut(maxStateRecord, func(record []byte) error {
+		if len(record) == 0 {
+			return fmt.Errorf("%w: empty record", ErrMalformed)
+		}
+		switch record[0] {
+		case recordEntry:
+			return p.entry(record[1:])
+		case recordDots:
+			return p.dots(record[1:])
+		}
+		return fmt.Errorf("%w: record of kind %d", ErrVersion, record[0])
+	})
+	if err == nil && len(p.staging) > 0 {
+		err = p.sink.Stage(p.staging)
+	}
+	return err
+}
+
+func (p *PullSession) entry(b []byte) error {
+	e, rest, err := delta.DecodeEntry(b)
+	if err == nil && len(rest) == 0 {
+		err = delta.ValidateEntry(e)
+	}
+	if err != nil || len(rest) > 0 {
+		return fmt.Errorf("%w: entry: %w", ErrMalformed, err)
+	}
+	if p.st.Clock.Covers(e.Dot) || !p.c2.Covers(e.Dot) || p.streamed.Contains(e.Dot) {
+		return fmt.Errorf("%w: entry %v was not asked for", ErrMalformed, e.Dot)
+	}
+	p.streamed.Add(e.Dot)
+	p.staging = append(p.staging, e)
+	return p.checkCount()
+}
+
+// dots takes in live dots whose content is cached here.
+func (p *PullSession) dots(b []byte) error {
+	set, rest, err := delta.DecodeDotSet(b)
+	if err != nil || len(rest) > 0 {
+		return fmt.Errorf("%w: dots: %w", ErrMalformed, err)
+	}
+	n := set.Len()
+	if !within(set, p.st.Clock, p.c2) || set.And(p.cached).Len() != n || set.And(p.streamed).Len() != 0 {
+		return fmt.Errorf("%w: dots that are not cached or were not asked for", ErrMalformed)
+	}
+	p.streamed = p.streamed.Or(set)
+	return p.checkCount()
+}
+
+func (p *PullSession) checkCount() error {
+	if p.records >= p.cfg.MaxStreamed {
+		return fmt.Errorf("%w: more than %d records", ErrMalformed, p.cfg.MaxStreamed)
+	}
+	return nil
+}
+
+// end is the end of the stream: nothing may be missing.
+func (p *PullSession) end(m *message) ([][]byte, error) {
+	if len(p.buf) > 0 || m.size != p.records {
+		return nil, fmt.Errorf("%w: the stream ends early", ErrMalformed)
+	}
+	p.ended = true
+	if p.phase == pullLog {
+		if p.ref != (UnitRef{}) && p.records != 1 {
+			return nil, fmt.Errorf("%w: not the unit that was asked for", ErrMalformed)
+		}
+		return p.finish(), nil
+	}
+	return p.flipIfComplete()
+}
+
+// flipIfComplete joins when both S and K are complete.
+func (p *PullSession) flipIfComplete() ([][]byte, error) {
+	if !p.ended || !p.tree.done {
+		return nil, nil
+	}
+	err := p.sink.Flip(Flip{
+		From:     p.st.Clock.Clone(),
+		To:       p.c2,
+		Runs:     p.runs2,
+		Streamed: p.streamed,
+		Killed:   p.tree.onlyHere,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return p.finish(), nil
+}
+
+// roots begins the descent after the last page.
+func (p *PullSession) roots(m *message) ([][]byte, error) {
+	if err := p.tree.roots(m.hashes, p.cfg.MaxReplicas); err != nil {
+		return nil, err
+	}
+	if m.has(flagMore) {
+		return nil, nil
+	}
+	p.tree.compareRoots()
+	return p.descend()
+}
+
+func (p *PullSession) hashes(m *message) ([][]byte, error) {
+	if err := p.tree.answers(m.hashes); err != nil {
+		return nil, err
+	}
+	return p.descend()
+}
+
+// descend asks for the next nodes, or goes on when all have been compared.
+func (p *PullSession) descend() ([][]byte, error) {
+	if ns := p.tree.ask(); len(ns) > 0 {
+		return encodeAll(&message{kind: kindNodes, nodes: ns}), nil
+	}
+	p.tree.done = true
+	if p.phase == pullState {
+		return p.flipIfComplete()
+	}
+	return p.finish(), p.tree.mismatch()
+}
