@@ -68,10 +68,6 @@ func (r *reader) count(min int) int {
 	return int(n)
 }
 
-func appendBytes(b, v []byte) []byte {
-	return append(binary.AppendUvarint(b, uint64(len(v))), v...)
-}
-
 // Head is what is known of an object, or of a set inside a map, without reading it.
 type Head struct {
 	// Entries is the number of live entries, reset records included.
