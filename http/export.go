@@ -1,0 +1,204 @@
+package http
+
+import (
+	"strings"
+
+	"github.com/anabranchdb/anabranch/crdt"
+)
+
+// Limits of one line of an export: any line is taken back as an op.
+const (
+	maxLineMembers = 1000
+	maxLineBytes   = 256 << 10
+)
+
+// getExport streams everything that is visible, as ops that make it again.
+func getExport(r *request) (*reply, error) {
+	v, err := r.view()
+	if err != nil {
+		return nil, err
+	}
+	rep, err := r.reply(v.Clock(), nil, nil)
+	if err != nil {
+		v.Close()
+		return nil, err
+	}
+	rep.close = v.Close
+	rep.stream = func(out *lines) error {
+		return (&exporter{v: v, out: out, done: r.http.Context().Err}).run()
+	}
+	return rep, nil
+}
+
+// exporter writes the lines of an export, sorted by type, key, path and member.
+type exporter struct {
+	v    View
+	out  *lines
+	done func() error
+	b    []byte // of the line being made
+}
+
+func (x *exporter) run() error {
+	for _, part := range []func() error{x.counters, x.maps, x.registers, x.sets} {
+		if err := part(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (x *exporter) counters() error {
+	return x.scan(crdt.Counter, func(key string, p crdt.Path, live []crdt.Entry) error {
+		return x.counter(func() { x.target(crdt.Counter, key, nil) }, live)
+	})
+}
+
+func (x *exporter) registers() error {
+	return x.scan(crdt.Register, func(key string, p crdt.Path, live []crdt.Entry) error {
+		return x.register(func() { x.target(crdt.Register, key, nil) }, live)
+	})
+}
+
+// scan calls f for every counter or register of the namespace.
+func (x *exporter) scan(t crdt.Type, f func(key string, p crdt.Path, live []crdt.Entry) error) error {
+	for it, err := range x.v.Scan(crdt.Path(rune(t)), "") {
+		if err != nil {
+			return err
+		}
+		parts, err := it.Path.Parse()
+		if err != nil {
+			return err
+		}
+		if parts.Leaf != t || len(parts.Fields) > 0 || parts.Member != "" {
+			continue // of a later version
+		}
+		if err := f(parts.Key, it.Path, it.Entries); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (x *exporter) sets() error {
+	return x.objects(crdt.Set, func(key string, object crdt.Path) error {
+		return x.set(func() { x.target(crdt.Set, key, nil) }, object.Leaf(crdt.Set))
+	})
+}
+
+func (x *exporter) maps() error {
+	return x.objects(crdt.Map, func(key string, object crdt.Path) error {
+		for f, err := range plainFields(x.v, object, "") {
+			if err != nil {
+				return err
+			}
+			target := func() { x.target(crdt.Map, key, f.names) }
+			switch f.leaf {
+			case crdt.Counter:
+				err = x.counter(target, f.live)
+			case crdt.Register:
+				err = x.register(target, f.live)
+			case crdt.Set:
+				err = x.set(target, f.path.Leaf(crdt.Set))
+			}
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func (x *exporter) objects(t crdt.Type, f func(key string, object crdt.Path) error) error {
+	for o, err := range x.v.Objects(crdt.Path(rune(t)), "") {
+		if err != nil {
+			return err
+		}
+		parts, err := o.Path.Parse()
+		if err != nil {
+			return err
+		}
+		if err := f(parts.Key, o.Path); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// target begins a line.
+func (x *exporter) target(t crdt.Type, key string, path []string) {
+	x.b = appendQuoted(append(x.b[:0], `{"`+t.String()+`":`...), key)
+	if path != nil {
+		x.b = appendStrings(append(x.b, `,"path":`...), path)
+	}
+}
+
+// end ends a line and sends it.
+func (x *exporter) end(suffix string) error {
+	if err := x.done(); err != nil {
+		return err
+	}
+	x.b = append(x.b, suffix...)
+	return x.out.write(x.b)
+}
+
+// counter writes a counter. One whose value is 0 is left out: to add 0 makes no counter.
+func (x *exporter) counter(target func(), live []crdt.Entry) error {
+	v, err := crdt.CounterValue(live)
+	if err != nil || v.IsZero() {
+		return err
+	}
+	target()
+	x.b = number(v).appendTo(append(x.b, `,"inc":`...))
+	return x.end("}")
+}
+
+func (x *exporter) register(target func(), live []crdt.Entry) error {
+	values := crdt.RegisterValues(live)
+	if len(values) == 0 {
+		return nil
+	}
+	target()
+	x.b = append(append(x.b, `,"value":`...), values[0]...)
+	return x.end("}")
+}
+
+// set writes the members of a set, as many lines as it takes.
+func (x *exporter) set(target func(), leaf crdt.Path) error {
+	members := 0
+	for it, err := range x.v.Scan(leaf, "") {
+		if err != nil {
+			return err
+		}
+		member, err := memberOf(it.Path)
+		if err != nil {
+			return err
+		}
+		if members == maxLineMembers || members > 0 && len(x.b)+jsonSize(member) > maxLineBytes {
+			if err := x.end("]}"); err != nil {
+				return err
+			}
+			members = 0
+		}
+		if members == 0 {
+			target()
+			x.b = append(x.b, `,"add":[`...)
+		} else {
+			x.b = append(x.b, ',')
+		}
+		x.b = appendQuoted(x.b, member)
+		members++
+	}
+	if members == 0 {
+		return nil
+	}
+	return x.end("]}")
+}
+
+// jsonSize is at least the size of s as a JSON string with a comma and the end of a line.
+func jsonSize(s string) int {
+	n := len(s) + len(`,""]}`)
+	if strings.ContainsFunc(s, func(c rune) bool { return c < 0x20 || c == '"' || c == '\\' }) {
+		n += 5 * len(s)
+	}
+	return n
+}

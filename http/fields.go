@@ -1,0 +1,248 @@
+package http
+
+import (
+	"iter"
+	"strings"
+
+	"github.com/anabranchdb/anabranch/crdt"
+)
+
+// field is one field of a map that holds something itself: a register, a counter, a set, or
+// several of them after concurrent writes.
+type field struct {
+	path  crdt.Path
+	names []string // from the object down
+	// found are the children that stand here, ascending by type.
+	found []child
+}
+
+// child is what stands at a field with one type.
+type child struct {
+	leaf   crdt.Type
+	live   []crdt.Entry // of a counter or a register
+	newest crdt.Entry   // of a counter or a register
+}
+
+// Bytes that order behind all leaves of a field and before the fields under it, and behind all
+// members of a set. No path has them.
+const (
+	behindLeaves  = "{"
+	behindMembers = "\x7f"
+)
+
+// under is the prefix of the fields below an object or a field.
+func under(p crdt.Path) crdt.Path { return p + "|" }
+
+// fieldsOf yields the fields with visible content whose path has the prefix, behind `after`, in
+// path order. Of a set it reads one member and steps over the others.
+func fieldsOf(rd Reader, prefix, after crdt.Path) iter.Seq2[field, error] {
+	return func(yield func(field, error) bool) {
+		var f field
+		for more := true; more; {
+			more = false
+			for it, err := range rd.Scan(prefix, after) {
+				var c child
+				var at place
+				if err == nil {
+					at, c, err = readChild(it.Path, it.Entries)
+				}
+				if err != nil {
+					yield(field{}, err)
+					return
+				}
+				if c.leaf == 0 {
+					continue
+				}
+				if at.path != f.path {
+					if f.path != "" && !yield(f, nil) {
+						return
+					}
+					f = field{path: at.path, names: at.names}
+				}
+				f.found = append(f.found, c)
+				if c.leaf == crdt.Set {
+					after, more = f.path.Leaf(crdt.Set)+behindMembers, true
+					break
+				}
+			}
+		}
+		if f.path != "" {
+			yield(f, nil)
+		}
+	}
+}
+
+// place is where a child stands.
+type place struct {
+	path  crdt.Path
+	names []string
+}
+
+// readChild takes apart what a scan yields. The child's leaf is 0 for what is not shown:
+// counters without content and types that are not known here.
+func readChild(p crdt.Path, live []crdt.Entry) (place, child, error) {
+	parts, err := p.Parse()
+	if err != nil {
+		return place{}, child{}, err
+	}
+	leaf := p
+	if parts.Member != "" {
+		leaf, _ = p.SetLeaf()
+	}
+	known := parts.Leaf == crdt.Counter || parts.Leaf == crdt.Register || parts.Leaf == crdt.Set
+	newest, ok := newestContent(live)
+	if !known || !ok || !crdt.Visible(parts.Leaf, live) {
+		return place{}, child{}, nil
+	}
+	return place{leaf[:len(leaf)-1], parts.Fields}, child{parts.Leaf, live, newest}, nil
+}
+
+// newestContent returns the newest entry that is no reset record: what dates a child.
+func newestContent(live []crdt.Entry) (newest crdt.Entry, ok bool) {
+	for _, e := range live {
+		if e.Kind != crdt.KindReset && (!ok || crdt.Newer(e, newest) < 0) {
+			newest, ok = e, true
+		}
+	}
+	return newest, ok
+}
+
+// shownAt returns the type that the plain shape shows at a field: of the types that stand there
+// the one with the newest entry, where crdt.Map stands for all that lies below. It returns 0
+// when there is nothing. Only where concurrent writes left two types is anything read twice.
+func shownAt(rd Reader, at crdt.Path) (crdt.Type, error) {
+	var found []crdt.Type
+	for f, err := range fieldsOf(rd, at, "") {
+		if err != nil {
+			return 0, err
+		}
+		if f.path != at {
+			found = append(found, crdt.Map)
+			break
+		}
+		for _, c := range f.found {
+			found = append(found, c.leaf)
+		}
+	}
+	switch len(found) {
+	case 0:
+		return 0, nil
+	case 1:
+		return found[0], nil
+	}
+	return newestAt(rd, at)
+}
+
+// newestAt is shownAt for a field at which several types stand: it reads everything there.
+func newestAt(rd Reader, at crdt.Path) (crdt.Type, error) {
+	var shown crdt.Type
+	var newest crdt.Entry
+	for it, err := range rd.Scan(at, "") {
+		if err != nil {
+			return 0, err
+		}
+		p, c, err := readChild(it.Path, it.Entries)
+		if err != nil {
+			return 0, err
+		}
+		if c.leaf == 0 {
+			continue
+		}
+		if shown == 0 || crdt.Newer(c.newest, newest) < 0 {
+			newest = c.newest
+			if shown = c.leaf; p.path != at {
+				shown = crdt.Map
+			}
+		}
+	}
+	return shown, nil
+}
+
+// plainField is a field as the plain shape shows it: with one child.
+type plainField struct {
+	path  crdt.Path
+	names []string
+	child
+}
+
+// plainFields yields what the plain shape shows of the fields under an object or a field, in
+// path order, behind `after`: of two types at one field the newer. A field that is not shown is
+// yielded with no leaf, so that the caller can count it.
+func plainFields(rd Reader, base, after crdt.Path) iter.Seq2[plainField, error] {
+	return func(yield func(plainField, error) bool) {
+		hidden, err := hiddenAbove(rd, base, after)
+		if err != nil {
+			yield(plainField{}, err)
+			return
+		}
+		var last field
+		// show yields the last field, now that it is known whether fields lie below it.
+		show := func(below bool) bool {
+			p, err := plain(rd, last, below)
+			switch {
+			case err != nil:
+				yield(plainField{}, err)
+				return false
+			case hidden != "" && hidden.Contains(last.path):
+				p.child = child{}
+			case below && p.leaf != 0:
+				hidden = under(last.path)
+			}
+			return yield(p, nil)
+		}
+		for f, err := range fieldsOf(rd, under(base), after) {
+			if err != nil {
+				yield(plainField{}, err)
+				return
+			}
+			if last.path != "" && !show(under(last.path).Contains(f.path)) {
+				return
+			}
+			last = f
+		}
+		if last.path != "" {
+			show(false)
+		}
+	}
+}
+
+// plain chooses the child of f that is shown, if one is: below tells that fields lie under f.
+func plain(rd Reader, f field, below bool) (plainField, error) {
+	p := plainField{path: f.path, names: f.names}
+	shown := f.found[0].leaf
+	if len(f.found) > 1 || below {
+		var err error
+		if shown, err = newestAt(rd, f.path); err != nil {
+			return p, err
+		}
+	}
+	for _, c := range f.found {
+		if c.leaf == shown {
+			p.child = c
+		}
+	}
+	return p, nil
+}
+
+// hiddenAbove returns the prefix that is hidden at the beginning of a page, "" if none is: when
+// the page before ended below a field at which something newer stands.
+func hiddenAbove(rd Reader, base, after crdt.Path) (crdt.Path, error) {
+	if !base.Contains(after) {
+		return "", nil
+	}
+	after = crdt.Path(strings.TrimSuffix(string(after), behindLeaves))
+	for i := len(base) + 1; i < len(after); i++ {
+		if after[i] != '!' {
+			continue
+		}
+		at := after[:i+1]
+		shown, err := shownAt(rd, at)
+		if err != nil {
+			return "", err
+		}
+		if shown != crdt.Map && shown != 0 {
+			return under(at), nil
+		}
+	}
+	return "", nil
+}

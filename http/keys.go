@@ -1,0 +1,57 @@
+package http
+
+import "github.com/anabranchdb/anabranch/crdt"
+
+// Keys is a page of the list of objects.
+type Keys struct {
+	Keys []Key  `json:"keys" doc:"Objects in bytewise order of type and key."`
+	Next string `json:"next,omitempty" doc:"The cursor of the next page; there is none behind the last."`
+}
+
+// Key names an object.
+type Key struct {
+	Type string `json:"type" enum:"counter,map,register,set"`
+	Key  string `json:"key"`
+}
+
+// types are the types of objects, in the order of their names and letters.
+var types = []crdt.Type{crdt.Counter, crdt.Map, crdt.Register, crdt.Set}
+
+func getKeys(r *request, v View) (any, error) {
+	of := types
+	name, given := r.param("type")
+	if given {
+		t, ok := crdt.ParseType(name)
+		if !ok {
+			return nil, badRequest("type is counter, map, register or set")
+		}
+		of = []crdt.Type{t}
+	}
+	p, err := r.page("", name, r.prefix())
+	if err != nil {
+		return nil, err
+	}
+	list := Keys{Keys: []Key{}}
+	var last crdt.Path
+	for _, t := range of {
+		for o, err := range v.Objects(crdt.Path(crdt.EscapeName([]byte{byte(t)}, r.prefix())), p.after) {
+			if err != nil {
+				return nil, err
+			}
+			if o.Path <= p.after {
+				continue
+			}
+			if len(list.Keys) == p.limit {
+				list.Next = p.next(last)
+				return list, nil
+			}
+			parts, err := o.Path.Parse()
+			if err != nil {
+				return nil, err
+			}
+			list.Keys = append(list.Keys, Key{t.String(), parts.Key})
+			last = o.Path
+		}
+	}
+	return list, nil
+}

@@ -1,0 +1,339 @@
+package http
+
+import (
+	"strings"
+
+	"github.com/anabranchdb/anabranch/crdt"
+)
+
+// maxItems bounds what one request may do. An item is an op, and an added or removed member is
+// one; an op with members counts as its members.
+const maxItems = 1000
+
+// action is what an op does.
+type action uint8
+
+const (
+	actInc action = 1 << iota
+	actReset
+	actValue
+	actMembers // add and remove, in one op or alone
+	actDelete
+)
+
+var actionNames = map[action]string{actInc: "inc", actReset: "reset", actValue: "value", actMembers: "add and remove", actDelete: "delete"}
+
+// allowed are the actions of each type. At a field of a map every action has its place.
+var allowed = map[crdt.Type]action{
+	crdt.Counter:  actInc | actReset | actDelete,
+	crdt.Register: actValue | actDelete,
+	crdt.Set:      actMembers | actDelete,
+	crdt.Map:      actInc | actReset | actValue | actMembers | actDelete,
+}
+
+// op is one action on one target. The single routes, map ops and batches all come down to it.
+type op struct {
+	target crdt.Type
+	key    string
+	path   []string // of a field of a map; nil for the object itself
+	action action
+
+	inc         int64
+	value       []byte
+	add, remove []string
+}
+
+// items is what the op counts for against maxItems.
+func (o *op) items() int { return max(1, len(o.add)+len(o.remove)) }
+
+// opForm says which members an op may have where it stands.
+type opForm struct {
+	targets bool // names its target by type and key
+	path    bool // may have a path
+}
+
+// readOp reads one op.
+func readOp(d *jsonReader, form opForm) (op, error) {
+	var o op
+	hasPath := false
+	err := d.object(func(name string) error {
+		if t, ok := crdt.ParseType(name); ok && form.targets {
+			return o.readTarget(d, t)
+		}
+		if name == "path" && form.path {
+			hasPath = true
+			var err error
+			o.path, err = d.strings()
+			return err
+		}
+		return o.readAction(d, name)
+	})
+	if err != nil {
+		return o, err
+	}
+	if hasPath && len(o.path) == 0 {
+		return o, d.fail("a path names at least one field")
+	}
+	return o, o.check(d, form)
+}
+
+func (o *op) readTarget(d *jsonReader, t crdt.Type) (err error) {
+	if o.target != 0 {
+		return d.fail("an op has one target, not two")
+	}
+	o.target = t
+	o.key, err = d.str()
+	return err
+}
+
+func (o *op) readAction(d *jsonReader, name string) (err error) {
+	act := action(0)
+	switch name {
+	case "inc":
+		act = actInc
+		o.inc, err = d.amount()
+	case "reset":
+		act, err = actReset, d.isTrue()
+	case "value":
+		act = actValue
+		o.value, err = d.value()
+	case "add":
+		act = actMembers
+		o.add, err = d.strings()
+	case "remove":
+		act = actMembers
+		o.remove, err = d.strings()
+	case "delete":
+		act, err = actDelete, d.isTrue()
+	default:
+		return d.fail("the member " + quoted(name) + " has no meaning here")
+	}
+	if err == nil && o.action != 0 && o.action != act {
+		return d.fail("an op has one action, not two")
+	}
+	o.action = act
+	return err
+}
+
+// check applies the rules that do not depend on what is stored.
+func (o *op) check(d *jsonReader, form opForm) error {
+	if form.targets && o.target == 0 {
+		return d.fail("an op names one target: counter, set, register or map")
+	}
+	if o.action == 0 {
+		return d.fail("an op has an action")
+	}
+	if !form.targets {
+		return o.checkLimits()
+	}
+	if len(o.path) > 0 && o.target != crdt.Map {
+		return d.fail("only an op on a map has a path")
+	}
+	if o.target == crdt.Map && len(o.path) == 0 && o.action != actDelete {
+		return d.fail("an op on a map has a path")
+	}
+	if err := checkNames(o.key); err != nil {
+		return err
+	}
+	if err := o.checkType(); err != nil {
+		return err
+	}
+	return o.checkLimits()
+}
+
+// checkType returns wrong-type-op for an action that the target's type lacks.
+func (o *op) checkType() error {
+	if allowed[o.target]&o.action != 0 {
+		return nil
+	}
+	var has []string
+	for _, act := range []action{actInc, actReset, actMembers, actValue, actDelete} {
+		if allowed[o.target]&act != 0 {
+			has = append(has, actionNames[act])
+		}
+	}
+	return kindWrongType.with("a %v has no action %s; it has %s", o.target, actionNames[o.action], strings.Join(has, ", "))
+}
+
+func (o *op) checkLimits() error {
+	if err := checkFields(o.path); err != nil {
+		return err
+	}
+	if err := crdt.CheckValue(o.value); err != nil {
+		return err
+	}
+	if err := checkNames(o.add...); err != nil {
+		return err
+	}
+	return checkNames(o.remove...)
+}
+
+// readOps reads {"ops":[…]}.
+func readOps(body []byte, form opForm) ([]op, error) {
+	var ops []op
+	d := &jsonReader{b: body}
+	items, found := 0, false
+	err := d.object(func(name string) error {
+		if name != "ops" {
+			return d.fail("the member " + quoted(name) + " has no meaning here")
+		}
+		found = true
+		return d.array(func() error {
+			o, err := readOp(d, form)
+			ops = append(ops, o)
+			if items += o.items(); err == nil && items > maxItems {
+				err = errManyItems
+			}
+			return err
+		})
+	})
+	if err == nil {
+		err = d.end()
+	}
+	if err == nil && !found {
+		err = d.fail("ops is missing")
+	}
+	return ops, err
+}
+
+var errManyItems = tooLarge(maxItems, "a request has at most %d items: ops, and members to add and to remove", maxItems)
+
+// readSingle reads a body that is one op on the object in the path, of which it may have only
+// the actions given.
+func readSingle(body []byte, target crdt.Type, key string, actions action) (op, error) {
+	d := &jsonReader{b: body}
+	o, err := readOp(d, opForm{})
+	if err == nil {
+		err = d.end()
+	}
+	if err != nil {
+		return o, err
+	}
+	o.target, o.key = target, key
+	if o.items() > maxItems {
+		return o, errManyItems
+	}
+	if allowed[target]&o.action == 0 {
+		return o, o.checkType()
+	}
+	if actions&o.action == 0 {
+		return o, badRequest("the action %s has no meaning here", actionNames[o.action])
+	}
+	return o, nil
+}
+
+// at is the path of what the op is about: an object or a field.
+func (o *op) at() crdt.Path { return crdt.Object(o.target, o.key).Fields(o.path...) }
+
+// leaf is the path of the child that the action is about.
+func (o *op) leaf() crdt.Path {
+	switch o.action {
+	case actInc, actReset:
+		return o.at().Leaf(crdt.Counter)
+	case actMembers:
+		return o.at().Leaf(crdt.Set)
+	}
+	return o.at().Leaf(crdt.Register)
+}
+
+// opResult is what an op answers: a counter's value, or what changed in a set, or nothing.
+type opResult struct {
+	Value   *number `json:"value,omitempty" doc:"After inc and reset: the counter's value."`
+	Added   *int    `json:"added,omitempty" doc:"After add and remove: how many members were absent and are there now."`
+	Removed *int    `json:"removed,omitempty" doc:"After add and remove: how many members were there and were removed."`
+}
+
+// apply does what the op says.
+func (o *op) apply(tx Tx, seen crdt.VersionVector) (opResult, error) {
+	switch o.action {
+	case actInc:
+		if err := tx.Increment(o.leaf(), o.inc); err != nil {
+			return opResult{}, err
+		}
+		return counterResult(tx, o.leaf())
+	case actReset:
+		if _, err := tx.Reset(o.leaf(), seen); err != nil {
+			return opResult{}, err
+		}
+		return counterResult(tx, o.leaf())
+	case actMembers:
+		return o.applyMembers(tx, seen)
+	case actValue:
+		return opResult{}, o.assign(tx, seen)
+	}
+	_, err := tx.Delete(o.at(), seen)
+	return opResult{}, err
+}
+
+func counterResult(tx Tx, leaf crdt.Path) (opResult, error) {
+	live, err := tx.Entries(leaf)
+	if err != nil {
+		return opResult{}, err
+	}
+	v, err := crdt.CounterValue(live)
+	return opResult{Value: new(number(v))}, err
+}
+
+// applyMembers removes, and then adds: a member that is named in both is there afterwards.
+func (o *op) applyMembers(tx Tx, seen crdt.VersionVector) (opResult, error) {
+	leaf := o.leaf()
+	added, removed := 0, 0
+	for _, m := range o.remove {
+		gone, err := tx.Remove(leaf.Member(m), seen)
+		if err != nil {
+			return opResult{}, err
+		}
+		removed += one(gone)
+	}
+	done := make(map[string]struct{}, len(o.add))
+	for _, m := range o.add {
+		if _, ok := done[m]; ok {
+			continue
+		}
+		done[m] = struct{}{}
+		fresh, err := tx.Add(leaf.Member(m))
+		if err != nil {
+			return opResult{}, err
+		}
+		added += one(fresh)
+	}
+	return opResult{Added: &added, Removed: &removed}, nil
+}
+
+func one(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// assign writes the value. At a field of a map it takes the place of everything that was seen
+// there, of every type.
+func (o *op) assign(tx Tx, seen crdt.VersionVector) error {
+	leaf := o.leaf()
+	if o.target == crdt.Map {
+		others, err := holdsOthers(tx, o.at(), leaf)
+		if err != nil {
+			return err
+		}
+		if others {
+			if _, err := tx.Delete(o.at(), seen); err != nil {
+				return err
+			}
+		}
+	}
+	return tx.Assign(leaf, o.value, seen)
+}
+
+// holdsOthers reports whether something is live under a field besides its register.
+func holdsOthers(rd Reader, field, register crdt.Path) (bool, error) {
+	for it, err := range rd.Scan(field, "") {
+		if err != nil {
+			return false, err
+		}
+		if it.Path != register {
+			return true, nil
+		}
+	}
+	return false, nil
+}

@@ -1,0 +1,113 @@
+package http
+
+import (
+	"encoding/json"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+)
+
+// apiConfig is a configuration of huma that adds nothing of its own: no routes for documents
+// and schemas, and no hook that writes $schema into replies.
+func apiConfig(version string) huma.Config {
+	return huma.Config{OpenAPI: &huma.OpenAPI{
+		OpenAPI: "3.1.0",
+		Info: &huma.Info{
+			Title:       "Anabranch",
+			Version:     version,
+			Description: "Replicated counters, sets, registers and maps over HTTP. docs/API.md is the manual.",
+		},
+		Components: &huma.Components{Schemas: huma.NewMapRegistry("#/components/schemas/", huma.DefaultSchemaNamer)},
+		Servers:    []*huma.Server{{URL: "/", Description: "this daemon"}},
+	}}
+}
+
+// encodeSpec writes the description once: it does not change.
+func encodeSpec(api *huma.OpenAPI) []byte {
+	b, err := json.Marshal(api)
+	if err != nil {
+		panic(err) // made of our own table
+	}
+	return b
+}
+
+func getSpec(r *request) (*reply, error) {
+	return &reply{status: http.StatusOK, body: spec(r.handler.spec)}, nil
+}
+
+type spec []byte
+
+func (s spec) appendJSON(b []byte) []byte { return append(b, s...) }
+
+// queryParams describe the query parameters, by name.
+var queryParams = map[string]*huma.Param{
+	"cursor": {Schema: &huma.Schema{Type: "string"}, Description: "The value of next in the page before."},
+	"drop":   {Schema: &huma.Schema{Type: "string", Enum: []any{"local"}}, Required: true, Description: "What is dropped."},
+	"limit": {Schema: &huma.Schema{Type: "integer", Minimum: new(float64(1)), Default: defaultLimit},
+		Description: "How many items a page has at most; above 1000 counts as 1000."},
+	"prefix": {Schema: &huma.Schema{Type: "string"}, Description: "Only names that begin with it."},
+	"type":   {Schema: &huma.Schema{Type: "string", Enum: []any{"counter", "map", "register", "set"}}, Description: "Only objects of this type."},
+}
+
+// pathParams describe the names in paths.
+var pathParams = map[string]string{
+	"ns":     "A namespace.",
+	"key":    "A key: any UTF-8 of 1 to 1024 bytes, escaped as one segment.",
+	"member": "A member: any UTF-8 of 1 to 1024 bytes, escaped as one segment.",
+	"path":   "One to 32 field names, each escaped as one segment, with slashes between them.",
+}
+
+// headerParams are the headers of routes that read or write data.
+var headerParams = []*huma.Param{
+	{Name: contextHeader, In: "header", Schema: &huma.Schema{Type: "string"},
+		Description: "A token from an earlier reply: be at least as fresh; removals and register writes supersede exactly what it covers."},
+	{Name: "Prefer", In: "header", Schema: &huma.Schema{Type: "string"},
+		Description: "wait=SECONDS, at most 60: how long to wait for what the token covers."},
+}
+
+// parameters lists the parameters of a route.
+func (rt *route) parameters() []*huma.Param {
+	var params []*huma.Param
+	for part := range strings.SplitSeq(rt.pattern, "/") {
+		name, ok := strings.CutPrefix(part, "{")
+		if !ok {
+			continue
+		}
+		name = strings.TrimSuffix(name, "}")
+		params = append(params, &huma.Param{Name: name, In: "path", Required: true,
+			Description: pathParams[name], Schema: &huma.Schema{Type: "string", MinLength: new(1)}})
+	}
+	for _, name := range rt.query {
+		p := *queryParams[name]
+		p.Name, p.In = name, "query"
+		params = append(params, &p)
+	}
+	if rt.token {
+		params = append(params, headerParams...)
+	}
+	return params
+}
+
+// response describes a reply that tells of success.
+func (rt *route) response(schemas huma.Registry, status int) *huma.Response {
+	res := &huma.Response{Description: http.StatusText(status)}
+	if rt.token {
+		text := &huma.Schema{Type: "string"}
+		res.Headers = map[string]*huma.Param{
+			contextHeader:        {Schema: text, Description: "The token of what this reply saw or wrote."},
+			"Preference-Applied": {Schema: text, Description: "wait=SECONDS, when a token was sent and the preference was honoured."},
+		}
+	}
+	if rt.gives != nil {
+		media := mediaTypeJSON
+		if rt.ndjson {
+			media = mediaTypeNDJSON
+		}
+		res.Content = map[string]*huma.MediaType{media: {Schema: schemaOf(schemas, rt.gives)}}
+	}
+	return res
+}
+
+func statusText(status int) string { return strconv.Itoa(status) }

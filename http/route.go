@@ -1,0 +1,208 @@
+package http
+
+import (
+	"mime"
+	"net/http"
+	"net/url"
+	"reflect"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+)
+
+const (
+	mediaTypeJSON   = "application/json"
+	mediaTypeNDJSON = "application/x-ndjson"
+)
+
+// route is one line of the table: what the router, the checks and /openapi.json need to know.
+type route struct {
+	method  string
+	pattern string // as ServeMux and OpenAPI write it
+	id      string // operationId
+	tag     string
+	summary string
+	doc     string
+
+	query []string // names of query parameters, keys of queryParams
+	// token: the route reads or writes data, so it takes and returns a context token.
+	token bool
+	// takes is a value of the type that describes the body; nil for a route without one.
+	takes     any
+	bodyLimit int64
+	// gives is a value of the type that describes the reply's body; nil for none.
+	gives     any
+	ndjson    bool // the reply is a stream of lines
+	status    int  // of success
+	also      int  // another status of success, 0 for none
+	storeless bool // answers without a store
+
+	handle func(*request) (*reply, error)
+}
+
+// register puts every route of the table into the router and the description.
+func (h *Handler) register() {
+	for _, rt := range routes() {
+		op := rt.operation(h.api.OpenAPI().Components.Schemas)
+		h.api.OpenAPI().AddOperation(op)
+		h.api.Adapter().Handle(op, func(ctx huma.Context) {
+			r, w := humago.Unwrap(ctx)
+			h.serve(&rt, w, r)
+		})
+	}
+	h.spec = encodeSpec(h.api.OpenAPI())
+}
+
+// serve runs one request through the checks of its route, and then the route.
+func (h *Handler) serve(rt *route, w http.ResponseWriter, r *http.Request) {
+	rq := &request{route: rt, handler: h, http: r, backend: h.backend.Load()}
+	rep, err := rq.run(w)
+	if err != nil {
+		h.fail(w, r, err)
+		return
+	}
+	rep.write(h, w, r)
+}
+
+func (r *request) run(w http.ResponseWriter) (*reply, error) {
+	for _, check := range []func() error{r.checkReady, r.checkHeaders, r.checkQuery, r.checkAccept, r.checkNames} {
+		if err := check(); err != nil {
+			return nil, err
+		}
+	}
+	if err := r.readBody(w); err != nil {
+		return nil, err
+	}
+	return r.route.handle(r)
+}
+
+func (r *request) checkReady() error {
+	switch {
+	case r.route.storeless:
+		return nil
+	case r.handler.drained.Err() != nil:
+		return kindShuttingDown.with("the daemon is shutting down").setHeader("Retry-After", "1")
+	case r.backend == nil:
+		return kindStoreBusy.with("the store is being opened").setHeader("Retry-After", "1")
+	}
+	return nil
+}
+
+// refused are headers that would change what a request means and that this version does not
+// honour: to ignore them would break what the client relies on.
+var refused = []string{"If-Match", "If-None-Match", "If-Modified-Since", "If-Unmodified-Since", "If-Range", "Idempotency-Key"}
+
+func (r *request) checkHeaders() error {
+	for _, name := range refused {
+		if _, ok := r.http.Header[name]; ok {
+			return badRequest("the header %s is not supported by this version", name)
+		}
+	}
+	var err error
+	r.wait, r.waits, err = parsePrefer(r.http.Header["Prefer"])
+	return err
+}
+
+// checkQuery parses the query and refuses what the route does not know.
+func (r *request) checkQuery() error {
+	if r.http.URL.RawQuery == "" {
+		return nil
+	}
+	var err error
+	if r.query, err = url.ParseQuery(r.http.URL.RawQuery); err != nil {
+		return badRequest("the query is malformed")
+	}
+	for name, values := range r.query {
+		switch {
+		case !slices.Contains(r.route.query, name):
+			return badRequest("the query parameter %q is not one of this route%s", name, listed(r.route.query))
+		case len(values) > 1:
+			return badRequest("the query parameter %q stands twice", name)
+		case !utf8.ValidString(values[0]):
+			return badRequest("the query parameter %q is not valid UTF-8", name)
+		}
+	}
+	return nil
+}
+
+func listed(names []string) string {
+	if len(names) == 0 {
+		return ""
+	}
+	return ": " + strings.Join(names, ", ")
+}
+
+// checkAccept answers 406 when the client takes no form in which the reply's body comes.
+func (r *request) checkAccept() error {
+	accept := r.http.Header["Accept"]
+	want := mediaTypeJSON
+	if r.route.ndjson {
+		want = mediaTypeNDJSON
+	}
+	if r.route.gives == nil || len(accept) == 0 || accepts(strings.Join(accept, ","), want) {
+		return nil
+	}
+	return kindNotAcceptable.with("the reply is %s, which the Accept header leaves out", want)
+}
+
+// accepts applies the media ranges of RFC 9110, section 12.5.1: the most specific one counts.
+func accepts(accept, want string) bool {
+	group, _, _ := strings.Cut(want, "/")
+	best, ok := 0, false
+	for part := range strings.SplitSeq(accept, ",") {
+		media, params, err := mime.ParseMediaType(part)
+		if err != nil {
+			continue
+		}
+		rank := slices.Index([]string{"", "*/*", group + "/*", want}, media)
+		if rank > 0 && rank >= best {
+			best, ok = rank, strings.Trim(params["q"], "0.") != "" || params["q"] == ""
+		}
+	}
+	return ok
+}
+
+// checkNames applies the limits of names to those in the path.
+func (r *request) checkNames() error {
+	for _, param := range []string{"key", "member"} {
+		if v := r.http.PathValue(param); v != "" {
+			if err := checkNames(nameOf(v)); err != nil {
+				return err
+			}
+		}
+	}
+	if v := r.http.PathValue("path"); v != "" {
+		return checkFields(namesOf(v))
+	}
+	return nil
+}
+
+// operation describes rt. The same value is the route's pattern.
+func (rt *route) operation(schemas huma.Registry) *huma.Operation {
+	op := &huma.Operation{
+		OperationID: rt.id, Method: rt.method, Path: rt.pattern, Summary: rt.summary, Description: rt.doc,
+		Tags: []string{rt.tag}, Parameters: rt.parameters(), Responses: map[string]*huma.Response{},
+	}
+	for _, status := range []int{rt.status, rt.also} {
+		if status != 0 {
+			op.Responses[statusText(status)] = rt.response(schemas, status)
+		}
+	}
+	op.Responses["default"] = &huma.Response{
+		Description: "A problem (RFC 9457).",
+		Content:     map[string]*huma.MediaType{mediaTypeProblem: {Schema: schemaOf(schemas, Problem{})}},
+	}
+	if rt.takes != nil {
+		op.RequestBody = &huma.RequestBody{Required: true,
+			Content: map[string]*huma.MediaType{mediaTypeJSON: {Schema: schemaOf(schemas, rt.takes)}}}
+	}
+	return op
+}
+
+func schemaOf(schemas huma.Registry, v any) *huma.Schema {
+	t := reflect.TypeOf(v)
+	return schemas.Schema(t, true, t.Name())
+}

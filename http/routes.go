@@ -1,0 +1,132 @@
+package http
+
+import (
+	"net/http"
+
+	"github.com/anabranchdb/anabranch/crdt"
+)
+
+// The patterns of resources. A name is one segment; {path} is one or more.
+const (
+	nsPattern       = "/v1/ns/{ns}"
+	counterPattern  = nsPattern + "/counters/{key}"
+	setPattern      = nsPattern + "/sets/{key}"
+	memberPattern   = setPattern + "/members/{member}"
+	registerPattern = nsPattern + "/registers/{key}"
+	mapPattern      = nsPattern + "/maps/{key}"
+	fieldPattern    = mapPattern + "/fields/{path}"
+)
+
+// routes is the table of all that this version answers.
+func routes() []route {
+	var all []route
+	for _, group := range [][]route{namespaceRoutes(), counterRoutes(), setRoutes(), registerRoutes(), mapRoutes(), bulkRoutes(), daemonRoutes()} {
+		all = append(all, group...)
+	}
+	return all
+}
+
+func namespaceRoutes() []route {
+	const tag = "namespaces"
+	return []route{
+		{method: "GET", pattern: "/v1/ns", id: "list-namespaces", tag: tag, summary: "List the namespaces that this daemon holds",
+			gives: Namespaces{}, status: 200, handle: getNamespaces},
+		{method: "PUT", pattern: nsPattern, id: "put-namespace", tag: tag, summary: "Create a namespace copy here, or confirm it",
+			doc:   "201 when it was created, 200 when it was there.",
+			takes: NamespaceOptions{}, bodyLimit: maxBodyBytes, gives: NamespaceInfo{}, status: 200, also: 201, handle: putNamespace},
+		{method: "DELETE", pattern: nsPattern, id: "drop-namespace", tag: tag, summary: "Leave a namespace and drop the local copy only",
+			query: []string{"drop"}, status: 204, handle: deleteNamespace},
+		{method: "GET", pattern: nsPattern + "/keys", id: "list-keys", tag: tag, summary: "List objects",
+			query: []string{"type", "prefix", "limit", "cursor"}, token: true, gives: Keys{}, status: 200, handle: read(getKeys)},
+	}
+}
+
+func counterRoutes() []route {
+	const tag = "counters"
+	return []route{
+		{method: "GET", pattern: counterPattern, id: "get-counter", tag: tag, summary: "Read a counter",
+			token: true, gives: Counter{}, status: 200, handle: read(getCounter)},
+		{method: "POST", pattern: counterPattern, id: "change-counter", tag: tag, summary: "Add to a counter, or reset it",
+			token: true, takes: CounterOp{}, bodyLimit: maxOpsBytes, gives: Counter{}, status: 200, handle: postCounter},
+		{method: "DELETE", pattern: counterPattern, id: "delete-counter", tag: tag, summary: "Delete a counter",
+			token: true, status: 204, handle: deleteObject(crdt.Counter)},
+	}
+}
+
+func setRoutes() []route {
+	const tag = "sets"
+	return []route{
+		{method: "GET", pattern: setPattern, id: "get-set", tag: tag, summary: "Read a page of a set",
+			query: []string{"prefix", "limit", "cursor"}, token: true, gives: Set{}, status: 200, handle: read(getSet)},
+		{method: "POST", pattern: setPattern, id: "change-set", tag: tag, summary: "Add and remove members",
+			token: true, takes: SetOp{}, bodyLimit: maxOpsBytes, gives: SetChange{}, status: 200, handle: postSet},
+		{method: "DELETE", pattern: setPattern, id: "delete-set", tag: tag, summary: "Delete a set",
+			token: true, status: 204, handle: deleteObject(crdt.Set)},
+		{method: "GET", pattern: memberPattern, id: "get-member", tag: tag, summary: "Ask whether a member is in a set",
+			token: true, status: 204, handle: read(getMember)},
+		{method: "PUT", pattern: memberPattern, id: "put-member", tag: tag, summary: "Add a member",
+			token: true, status: 204, handle: putMember},
+		{method: "DELETE", pattern: memberPattern, id: "delete-member", tag: tag, summary: "Remove a member",
+			token: true, status: 204, handle: deleteMember},
+	}
+}
+
+func registerRoutes() []route {
+	const tag = "registers"
+	return []route{
+		{method: "GET", pattern: registerPattern, id: "get-register", tag: tag, summary: "Read a register and its siblings",
+			token: true, gives: Register{}, status: 200, handle: read(getRegister)},
+		{method: "PUT", pattern: registerPattern, id: "put-register", tag: tag, summary: "Write a register",
+			token: true, takes: jsonValue{}, bodyLimit: maxBodyBytes, status: 204, handle: putRegister},
+		{method: "DELETE", pattern: registerPattern, id: "delete-register", tag: tag, summary: "Delete a register",
+			token: true, status: 204, handle: deleteObject(crdt.Register)},
+	}
+}
+
+func mapRoutes() []route {
+	const tag = "maps"
+	return []route{
+		{method: "GET", pattern: mapPattern, id: "get-map", tag: tag, summary: "Read a map, whole or by pages of its fields",
+			query: []string{"limit", "cursor"}, token: true, gives: Map{}, status: 200, handle: read(getMap)},
+		{method: "PATCH", pattern: mapPattern, id: "change-map", tag: tag, summary: "Change fields of a map, all or nothing",
+			token: true, takes: MapOps{}, bodyLimit: maxOpsBytes, gives: Map{}, status: 200, handle: patchMap},
+		{method: "DELETE", pattern: mapPattern, id: "delete-map", tag: tag, summary: "Delete a map",
+			token: true, status: 204, handle: deleteObject(crdt.Map)},
+		{method: "GET", pattern: fieldPattern, id: "get-field", tag: tag, summary: "Read one field of a map, of any type",
+			query: []string{"prefix", "limit", "cursor"}, token: true, gives: Field{}, status: 200, handle: read(getField)},
+		{method: "PUT", pattern: fieldPattern, id: "put-field", tag: tag, summary: "Write a register at a field",
+			token: true, takes: jsonValue{}, bodyLimit: maxBodyBytes, status: 204, handle: putField},
+		{method: "DELETE", pattern: fieldPattern, id: "delete-field", tag: tag, summary: "Delete what is at and under a field",
+			token: true, status: 204, handle: deleteField},
+	}
+}
+
+func bulkRoutes() []route {
+	const tag = "many objects"
+	return []route{
+		{method: "POST", pattern: nsPattern + "/batch", id: "batch", tag: tag, summary: "Change many objects, all or nothing",
+			token: true, takes: Batch{}, bodyLimit: maxOpsBytes, gives: BatchResults{}, status: 200, handle: postBatch},
+		{method: "GET", pattern: nsPattern + "/export", id: "export", tag: tag, summary: "Stream everything visible as lines of ops",
+			token: true, gives: BatchOp{}, ndjson: true, status: 200, handle: getExport},
+	}
+}
+
+func daemonRoutes() []route {
+	const tag = "daemon"
+	return []route{
+		{method: "GET", pattern: nsPattern + "/sync", id: "get-sync", tag: tag, summary: "Compare this copy with those of the peers",
+			gives: SyncStatus{}, status: 200, handle: getSync},
+		{method: "GET", pattern: "/v1/status", id: "get-status", tag: tag, summary: "Tell of this daemon",
+			gives: Status{}, status: 200, handle: getStatus},
+		{method: "GET", pattern: "/v1/peers", id: "list-peers", tag: tag, summary: "List peers",
+			gives: Peers{}, status: 200, handle: getPeers},
+		{method: "POST", pattern: "/v1/peers", id: "add-peer", tag: tag, summary: "Remember a peer's address and dial it",
+			takes: NewPeer{}, bodyLimit: maxBodyBytes, gives: NewPeer{}, status: http.StatusAccepted, handle: postPeer},
+		{method: "GET", pattern: "/healthz", id: "get-health", tag: tag, summary: "Ask whether the process answers",
+			gives: Health{}, status: 200, storeless: true, handle: getHealth},
+		{method: "GET", pattern: "/readyz", id: "get-readiness", tag: tag, summary: "Ask whether the store is open",
+			gives: Health{}, status: 200, handle: getReady},
+		{method: "GET", pattern: "/openapi.json", id: "get-openapi", tag: tag, summary: "Describe this API",
+			gives: jsonValue{}, status: 200, storeless: true, handle: getSpec},
+	}
+}

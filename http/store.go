@@ -1,0 +1,82 @@
+package http
+
+import (
+	"context"
+	"iter"
+
+	"github.com/anabranchdb/anabranch/crdt"
+	"github.com/anabranchdb/anabranch/store"
+)
+
+// Store is what the API needs of a store. Adapt makes one of a *store.Store.
+type Store interface {
+	Namespaces() []store.Info
+	Namespace(name string) (Namespace, error)
+	CreateNamespace(name string, storage store.Storage) error
+	DropNamespace(name string) error
+	DiskBytes() (uint64, error)
+}
+
+// Namespace is one namespace copy.
+type Namespace interface {
+	Name() string
+	Replica() crdt.ReplicaID
+	Clock() crdt.VersionVector
+	Counts() (objects, entries uint64)
+	WaitFor(ctx context.Context, clock crdt.VersionVector) error
+	View(ctx context.Context) (View, error)
+	Commit(ctx context.Context, fn func(Tx) error) (store.Receipt, error)
+}
+
+// Reader is what a view and a transaction have in common.
+type Reader interface {
+	Entries(p crdt.Path) ([]crdt.Entry, error)
+	Head(p crdt.Path) (store.Head, error)
+	Scan(prefix, after crdt.Path) iter.Seq2[store.Item, error]
+}
+
+// View reads at one clock.
+type View interface {
+	Reader
+	Clock() crdt.VersionVector
+	Objects(prefix, after crdt.Path) iter.Seq2[store.Object, error]
+	Close()
+}
+
+// Tx reads and writes within one commit.
+type Tx interface {
+	Reader
+	Increment(p crdt.Path, amount int64) error
+	Reset(p crdt.Path, seen crdt.VersionVector) (bool, error)
+	Assign(p crdt.Path, value []byte, seen crdt.VersionVector) error
+	Add(p crdt.Path) (bool, error)
+	Remove(p crdt.Path, seen crdt.VersionVector) (bool, error)
+	Delete(prefix crdt.Path, seen crdt.VersionVector) (bool, error)
+}
+
+// Adapt returns s as the API sees it.
+func Adapt(s *store.Store) Store { return adapted{s} }
+
+type adapted struct{ *store.Store }
+
+func (a adapted) Namespace(name string) (Namespace, error) {
+	n, err := a.Store.Namespace(name)
+	if err != nil {
+		return nil, err
+	}
+	return adaptedNamespace{n}, nil
+}
+
+type adaptedNamespace struct{ *store.Namespace }
+
+func (n adaptedNamespace) View(ctx context.Context) (View, error) {
+	v, err := n.Namespace.View(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return v, nil
+}
+
+func (n adaptedNamespace) Commit(ctx context.Context, fn func(Tx) error) (store.Receipt, error) {
+	return n.Namespace.Commit(ctx, func(t *store.Tx) error { return fn(t) })
+}
