@@ -1,0 +1,51 @@
+# Everything here is also what CI runs. `make` alone prints this help.
+
+GO      ?= go
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+BINARY  := dist/anabranch
+LINT    := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+
+.DEFAULT_GOAL := help
+.PHONY: help build test race e2e sim fuzz bench lint fmt demo image clean
+
+help: ## Print this help
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## Build the daemon into dist/
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o $(BINARY) ./cmd/anabranch
+
+test: ## Vet, then all tests; the pure packages and the store also under the race detector
+	$(GO) vet ./...
+	$(GO) test ./...
+	$(GO) test -race -short ./crdt ./delta ./store/... ./sync ./internal/sim ./http
+
+race: ## All tests under the race detector
+	$(GO) test -race ./...
+
+e2e: build ## Real daemons: network namespaces, kill -9, data sets (needs root)
+	test/e2e.sh
+
+sim: ## Simulated clusters: make sim SEEDS=10000 FIRST=1
+	$(GO) test ./internal/sim -run 'TestSeeds$$' -count=1 -v -timeout 0 -sim.seeds=$(or $(SEEDS),2000) -sim.first=$(or $(FIRST),1)
+
+fuzz: ## Each fuzz target for a while: make fuzz TIME=1m
+	test/fuzz.sh $(or $(TIME),20s)
+
+bench: ## Benchmarks, with the yardsticks that they are compared with
+	$(GO) test -run '^$$' -bench . -benchtime $(or $(TIME),2s) ./store ./delta ./http ./sync/...
+
+lint: ## gofmt and golangci-lint
+	@test -z "$$(gofmt -l .)" || { gofmt -l .; exit 1; }
+	$(GO) run $(LINT) run
+
+fmt: ## Format the code
+	gofmt -w .
+
+demo: build ## Three daemons part, diverge and converge before your eyes
+	$(BINARY) demo
+
+image: ## Build the container image anabranch:dev
+	docker build --build-arg VERSION=$(VERSION) -t anabranch:dev .
+
+clean: ## Remove what was built
+	rm -rf dist
