@@ -1,0 +1,227 @@
+package crdt_test
+
+import (
+	"fmt"
+	"go/parser"
+	gotoken "go/token"
+	"strconv"
+	"strings"
+	"testing"
+
+	. "github.com/anabranchdb/anabranch/crdt"
+)
+
+// row is one row of a truth table: the operations of one replica, or of two at once.
+type row struct {
+	of    string // the type, from the head of the table
+	state string
+	ops   []string
+	want  string
+}
+
+// TestTruthTables runs the rows of the tables in the package comment.
+func TestTruthTables(t *testing.T) {
+	rows := readTables(t)
+	if len(rows) < 50 {
+		t.Fatalf("%d rows in the package comment, want at least 50", len(rows))
+	}
+	for _, r := range rows {
+		t.Run(fmt.Sprintf("%s: %s: %s", r.of, r.state, strings.Join(r.ops, " | ")), func(t *testing.T) {
+			for writer := range 3 { // who wrote the first state must not matter
+				r.run(t, writer)
+			}
+		})
+	}
+}
+
+func readTables(t *testing.T) []row {
+	f, err := parser.ParseFile(gotoken.NewFileSet(), "doc.go", nil, parser.ParseComments)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var rows []row
+	of := ""
+	for line := range strings.Lines(f.Doc.Text()) {
+		cells := strings.Split(strings.TrimSpace(line), " | ")
+		for i := range cells {
+			cells[i] = strings.TrimSpace(cells[i])
+		}
+		n := len(cells) - 1
+		switch {
+		case n < 2:
+			of = ""
+		case of == "":
+			of = cells[0]
+		default:
+			rows = append(rows, row{of, cells[0], cells[1:n], cells[n]})
+		}
+	}
+	return rows
+}
+
+func (r row) run(t *testing.T, writer int) {
+	rs := []*replica{newReplica(1), newReplica(2), newReplica(3)}
+	r.prepare(rs[writer], rs[(writer+1)%3])
+	for _, x := range rs {
+		x.join(rs[writer])
+		if got := r.show(t, x); got != r.state {
+			t.Fatalf("began with %q, want %q", got, r.state)
+		}
+	}
+	for i, ops := range r.ops {
+		before := rs[i].state.Clone()
+		for op := range strings.SplitSeq(ops, ", ") {
+			r.do(rs[i], Timestamp(10+10*i), op)
+		}
+		if len(r.ops) == 1 && r.state == "-" && r.want == "-" && !rs[i].state.Equal(before) {
+			t.Error("an operation on nothing has left a trace")
+		}
+	}
+	for range 2 { // the second time after all have purged
+		rs[0].join(rs[len(r.ops)-1])
+		rs[len(r.ops)-1].join(rs[0])
+		for i := range r.ops {
+			if got := r.show(t, rs[i]); got != r.want {
+				t.Errorf("first written by %v: %v shows %q, want %q", rs[writer].id, rs[i].id, got, r.want)
+			}
+			rs[i].purge()
+		}
+	}
+}
+
+// prepare writes the first state. Siblings, newest first, take two replicas.
+func (r row) prepare(w, other *replica) {
+	words := strings.Fields(strings.Trim(r.state, "-"))
+	switch r.of {
+	case "register":
+		for i, v := range words {
+			r.do([]*replica{w, other}[i], Timestamp(9-i), "assign "+v)
+		}
+		w.join(other)
+	case "set":
+		for _, m := range words {
+			r.do(w, 5, "add "+m)
+		}
+	case "counter":
+		if r.state != "-" {
+			r.do(w, 5, "inc "+r.state)
+		}
+	case "map":
+		for _, m := range words {
+			field, v, _ := strings.Cut(m, "=")
+			switch c := v[0]; {
+			case c == '{':
+				for m := range strings.SplitSeq(strings.Trim(v, "{}"), ",") {
+					r.do(w, 5, "add "+field+" "+m)
+				}
+			case '0' <= c && c <= '9':
+				r.do(w, 5, "inc "+field+" "+v)
+			default:
+				r.do(w, 5, "assign "+field+" "+v)
+			}
+		}
+	}
+}
+
+var tableObjects = map[string]Path{
+	"register": Object(Register, "r"),
+	"set":      Object(Set, "s"),
+	"counter":  Object(Counter, "c"),
+	"map":      Object(Map, "m"),
+}
+
+// do runs one operation of the tables: "add x", or in a map "add field.field x".
+func (r row) do(x *replica, at Timestamp, op string) {
+	words := strings.Fields(op)
+	place := tableObjects[r.of]
+	verb, args := words[0], words[1:]
+	if r.of == "map" {
+		place = place.Fields(strings.Split(args[0], ".")...)
+		args = args[1:]
+	}
+	arg := strings.Join(args, " ")
+	t := x.begin()
+	defer t.commit()
+	live := func(p Path) []Entry { return x.state.At(p) }
+	switch verb {
+	case "assign":
+		p := place.Leaf(Register)
+		t.apply(Assign(live(p), p, t.next(), at, []byte(arg), nil))
+	case "add":
+		p := place.Leaf(Set).Member(arg)
+		t.apply(Add(live(p), p, t.next(), at))
+	case "inc":
+		p := place.Leaf(Counter)
+		n, err := strconv.ParseInt(arg, 10, 64)
+		if err != nil {
+			panic(err)
+		}
+		e, err := Increment(live(p), p, t.next(), at, n)
+		if err != nil {
+			panic(err)
+		}
+		t.apply(e)
+	case "remove":
+		p := place.Leaf(Register)
+		if r.of == "set" {
+			p = place.Leaf(Set).Member(arg)
+		}
+		t.apply(Remove(live(p), nil))
+	case "reset", "delete":
+		t.delete(place, at, nil, false)
+	default:
+		panic("unknown operation " + op)
+	}
+}
+
+// show writes a state as the tables do.
+func (r row) show(t *testing.T, x *replica) string {
+	prefix := tableObjects[r.of]
+	b, err := NewTreeBuilder(prefix)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range x.under(prefix) {
+		if err := b.Add(p, x.state.At(p)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	tree := b.Tree()
+	c, ok := tree.Plain()
+	switch {
+	case !ok:
+		return "-"
+	case r.of == "map":
+		return strings.Join(showFields(c.Fields, ""), " ")
+	}
+	return strings.Trim(showChild(c, " "), "{}")
+}
+
+func showFields(fields []Tree, above string) []string {
+	var lines []string
+	for _, f := range fields {
+		var here, below []string
+		for _, c := range f.Children {
+			if c.Type == Map {
+				below = showFields(c.Fields, above+f.Name+".")
+				continue
+			}
+			here = append(here, showChild(c, ","))
+		}
+		if len(here) > 0 {
+			lines = append(lines, above+f.Name+"="+strings.Join(here, "|"))
+		}
+		lines = append(lines, below...)
+	}
+	return lines
+}
+
+func showChild(c Child, separator string) string {
+	switch c.Type {
+	case Register:
+		return strings.Join(asStrings(c.Values), separator)
+	case Set:
+		return "{" + strings.Join(c.Members, separator) + "}"
+	}
+	return c.Count.String()
+}
