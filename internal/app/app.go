@@ -1,0 +1,205 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"path/filepath"
+	"sync"
+
+	"github.com/anabranchdb/anabranch/config"
+	httpapi "github.com/anabranchdb/anabranch/http"
+	"github.com/anabranchdb/anabranch/store"
+	"github.com/anabranchdb/anabranch/sync/p2p"
+)
+
+// peersFile is where known daemons are remembered, in the data directory.
+const peersFile = "peers.json"
+
+// App is one daemon. Start and Stop are called once each, Stop also after a Start that failed is
+// harmless. They are not called at the same time.
+type App struct {
+	cfg     config.Config
+	version string
+	log     *slog.Logger
+
+	steps lifecycle
+	fatal chan error
+
+	store *store.Store
+	node  *p2p.Node
+}
+
+// New returns a daemon that is not started. cfg is valid.
+func New(cfg config.Config, version string, log *slog.Logger) *App {
+	return &App{cfg: cfg, version: version, log: log, steps: lifecycle{log: log}, fatal: make(chan error, 1)}
+}
+
+// Start brings the daemon up. When it returns nil, the daemon is ready. Otherwise everything that
+// was begun has been undone, and the error is one of this package's, or says in one line what
+// failed.
+func (a *App) Start(ctx context.Context) (err error) {
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, a.steps.unwind(context.WithoutCancel(ctx)))
+		}
+	}()
+	api, server, err := a.startHTTP(ctx)
+	if err != nil {
+		return err
+	}
+	if err := a.openStore(); err != nil {
+		return err
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if err := a.startNode(ctx); err != nil {
+		return err
+	}
+	spaces := &namespaces{Store: httpapi.Adapt(a.store), app: a}
+	if err := spaces.joinAll(); err != nil {
+		return err
+	}
+	api.Attach(spaces, cluster{a.node})
+	a.steps.add("HTTP requests", func(ctx context.Context) error {
+		api.Drain()
+		return server.Shutdown(ctx)
+	})
+	a.log.Info("ready", "version", a.version, "data_dir", a.cfg.DataDir)
+	return nil
+}
+
+// Failed delivers an error when the daemon can not go on. Stop is called then, too.
+func (a *App) Failed() <-chan error { return a.fatal }
+
+// Stop takes the daemon down, the last step of the start first. It waits no longer than ctx
+// allows; what is acknowledged is durable in any case.
+func (a *App) Stop(ctx context.Context) error {
+	a.log.Info("stopping")
+	err := a.steps.unwind(ctx)
+	if err == nil {
+		a.log.Info("stopped")
+	}
+	return err
+}
+
+func (a *App) fail(err error) {
+	select {
+	case a.fatal <- err:
+	default: // the first one is the reason
+	}
+}
+
+// startHTTP listens and answers from here on, with 503 until the store is attached: a start that
+// recovers much is seen as alive.
+func (a *App) startHTTP(ctx context.Context) (*httpapi.Handler, *http.Server, error) {
+	ln, err := listenHTTP(ctx, a.cfg)
+	if err != nil {
+		return nil, nil, err
+	}
+	log := a.log.With("component", "http")
+	api := httpapi.New(httpapi.Options{Version: a.version, Hosts: a.cfg.HTTPHosts, Log: log})
+	server := httpapi.NewServer(api)
+	var serving sync.WaitGroup
+	serving.Go(func() {
+		if err := server.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
+			a.fail(fmt.Errorf("the HTTP API ended: %w", err))
+		}
+	})
+	a.steps.add("HTTP listener", func(context.Context) error {
+		err := server.Close()
+		serving.Wait()
+		return err
+	})
+	a.log.Info("HTTP API", "address", apiAddress(ln))
+	if tcp, ok := ln.Addr().(*net.TCPAddr); ok && !tcp.IP.IsLoopback() {
+		a.log.Warn("the HTTP API has no password: whoever reaches this address may read and write everything", "address", ln.Addr().String())
+	}
+	return api, server, nil
+}
+
+// apiAddress is what a client passes as --addr.
+func apiAddress(ln net.Listener) string {
+	if ln.Addr().Network() == "unix" {
+		return "unix:" + ln.Addr().String()
+	}
+	return "http://" + ln.Addr().String()
+}
+
+func (a *App) openStore() error {
+	if err := makeDataDir(a.cfg.DataDir); err != nil {
+		return explainDataDir(a.cfg.DataDir, err)
+	}
+	opts := store.DefaultOptions(a.cfg.DataDir)
+	log := a.log.With("component", "store")
+	opts.Event = func(e store.Event) {
+		log.Log(context.Background(), eventLevel(e.Kind), e.Detail, "event", string(e.Kind), "namespace", e.Namespace)
+	}
+	s, err := store.Open(opts)
+	if err != nil {
+		return explainDataDir(a.cfg.DataDir, err)
+	}
+	a.store = s
+	a.steps.add("store", func(context.Context) error { return s.Close() })
+	for _, name := range a.cfg.Namespaces {
+		// A namespace that is there keeps the storage that it has.
+		if _, err := s.Namespace(name); err == nil {
+			continue
+		}
+		if err := s.CreateNamespace(name, store.Disk); err != nil {
+			return fmt.Errorf("cannot create namespace %q: %w", name, err)
+		}
+	}
+	return nil
+}
+
+func eventLevel(k store.EventKind) slog.Level {
+	switch k {
+	case store.EventDamaged:
+		return slog.LevelError
+	case store.EventCopied, store.EventClockAhead:
+		return slog.LevelWarn
+	}
+	return slog.LevelInfo
+}
+
+func (a *App) startNode(ctx context.Context) error {
+	key, made, err := clusterKey(a.cfg)
+	if err != nil {
+		return err
+	}
+	opts := p2p.DefaultOptions()
+	opts.ClusterKey = key
+	if opts.Identity, err = p2p.LoadOrCreateIdentity(a.cfg.DataDir); err == nil && a.store.Copied() {
+		// Two daemons under one peer id would cut each other's connections.
+		opts.Identity, err = p2p.ReplaceIdentity(a.cfg.DataDir)
+	}
+	if err != nil {
+		return explainDataDir(a.cfg.DataDir, err)
+	}
+	opts.Listen, opts.Static, opts.MDNS = a.cfg.Listen, a.cfg.Peers, a.cfg.MDNS
+	opts.PeerStore = filepath.Join(a.cfg.DataDir, peersFile)
+	log := a.log.With("component", "sync")
+	opts.Logger = log
+	opts.Alarm = func(alarm p2p.Alarm) {
+		log.Error(alarm.Text, "alarm", string(alarm.Kind), "namespace", alarm.Namespace, "peer", alarm.Peer)
+	}
+	if err := checkListen(ctx, a.cfg.Listen); err != nil {
+		return err
+	}
+	node, err := p2p.New(opts)
+	if err != nil {
+		return fmt.Errorf("cannot take part in the cluster: %w", err)
+	}
+	a.node = node
+	a.steps.add("cluster", func(context.Context) error { return node.Close() })
+	a.log.Info("listening for other daemons", "peer_id", node.PeerID(), "addresses", node.Addresses())
+	if made {
+		a.log.Info("made a new cluster key: a daemon joins this cluster when this file is copied into its data directory before its first start", "file", a.cfg.KeyFile())
+	}
+	return nil
+}

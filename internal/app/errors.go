@@ -1,0 +1,77 @@
+package app
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"runtime"
+	"syscall"
+
+	"github.com/anabranchdb/anabranch/store"
+	"github.com/anabranchdb/anabranch/sync/p2p"
+)
+
+var (
+	// ErrSettings is returned, wrapped, by Start when the settings cannot work on this machine.
+	ErrSettings = errors.New("settings")
+	// ErrDataDirInUse is returned, wrapped, when another process holds the data directory.
+	ErrDataDirInUse = errors.New("data directory in use")
+	// ErrDataDirNewer is returned, wrapped, when a newer version wrote the data directory.
+	ErrDataDirNewer = errors.New("data directory of a newer version")
+	// ErrDataDirDamaged is returned, wrapped, when the data directory cannot be trusted.
+	ErrDataDirDamaged = errors.New("data directory damaged")
+	// ErrAddressInUse is returned, wrapped, when an address to listen on is taken.
+	ErrAddressInUse = errors.New("address in use")
+)
+
+// errSocketInUse is the unix socket's EADDRINUSE.
+var errSocketInUse = fmt.Errorf("a daemon listens there: %w", syscall.EADDRINUSE)
+
+// explained is an error for a person: one line that says what to do. Its causes stay reachable by
+// errors.Is.
+type explained struct {
+	line   string
+	causes []error
+}
+
+func (e *explained) Error() string   { return e.line }
+func (e *explained) Unwrap() []error { return e.causes }
+
+func explain(kind, cause error, format string, args ...any) error {
+	return &explained{line: fmt.Sprintf(format, args...), causes: []error{kind, cause}}
+}
+
+// explainDataDir says what to do about a data directory that cannot be opened.
+func explainDataDir(dir string, err error) error {
+	switch {
+	case errors.Is(err, store.ErrLocked):
+		return explain(ErrDataDirInUse, err, "another daemon uses the data directory %s: stop it, or give this one its own with --data-dir, --http and --listen", dir)
+	case errors.Is(err, store.ErrLayout):
+		return explain(ErrDataDirNewer, err, "a newer anabranch wrote the data directory %s: use that version, or another --data-dir", dir)
+	case errors.Is(err, store.ErrDamaged), errors.Is(err, p2p.ErrIdentity):
+		return explain(ErrDataDirDamaged, err, "the data directory %s is damaged (%v): move it away and start again, then this daemon joins its cluster as a new replica; keep it if no other daemon has its data", dir, err)
+	case errors.Is(err, fs.ErrPermission):
+		return explain(fs.ErrPermission, err, "no permission for the data directory %s (%v): give it to the user of this process, or name another with --data-dir", dir, err)
+	}
+	return fmt.Errorf("cannot open the data directory %s: %w", dir, err)
+}
+
+// explainListen says what to do about an address that cannot be listened on. flag is the setting
+// that names it.
+func explainListen(flag, addr string, err error) error {
+	switch {
+	case addressInUse(err) && flag == "listen":
+		return explain(ErrAddressInUse, err, "%s is taken by another program, perhaps another daemon on this host: a second one needs addresses of its own, for example --data-dir DIR --http 127.0.0.1:7710 --listen /ip4/0.0.0.0/tcp/7711", addr)
+	case addressInUse(err):
+		return explain(ErrAddressInUse, err, "%s is taken by another program, perhaps another daemon: name another address with --%s", addr, flag)
+	case errors.Is(err, fs.ErrPermission):
+		return explain(fs.ErrPermission, err, "no permission to listen on %s: name another address with --%s", addr, flag)
+	}
+	return explain(ErrSettings, err, "cannot listen on %s: %v; name another address with --%s", addr, err, flag)
+}
+
+// addressInUse also knows the number that Windows has for it.
+func addressInUse(err error) bool {
+	const wsaEADDRINUSE = syscall.Errno(10048)
+	return errors.Is(err, syscall.EADDRINUSE) || runtime.GOOS == "windows" && errors.Is(err, wsaEADDRINUSE)
+}
