@@ -4,11 +4,13 @@ import (
 	"context"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/protocol"
+	ma "github.com/multiformats/go-multiaddr"
 	"github.com/multiformats/go-multistream"
 )
 
@@ -37,8 +39,9 @@ type gate struct {
 	// events tells admissions and departures, in order and alternating per peer.
 	events *queue[gateEvent]
 
-	wg     sync.WaitGroup
+	tasks  *group
 	closed context.Context
+	start  time.Time
 
 	mu      sync.Mutex
 	members map[peer.ID]*member // every peer with a connection, admitted or not
@@ -52,6 +55,8 @@ type member struct {
 	proven int // connections of conns that are proven; the peer is admitted iff proven > 0
 	// ready is closed while the peer is admitted.
 	ready chan struct{}
+	// heard is when bytes of the peer were read last, as time since the gate's start.
+	heard atomic.Int64
 }
 
 type connection struct {
@@ -68,12 +73,14 @@ type shun struct {
 	dialAfter   time.Time // it is not dialled before
 }
 
+// gateEvent is an admission or a departure, or, with an address, that a member was reached there.
 type gateEvent struct {
 	peer     peer.ID
 	admitted bool
+	reached  ma.Multiaddr
 }
 
-func newGate(closed context.Context, self peer.ID, clusterKey []byte, instance instanceID, deadline time.Duration, log *slog.Logger, stats *counters) *gate {
+func newGate(closed context.Context, tasks *group, self peer.ID, clusterKey []byte, instance instanceID, deadline time.Duration, log *slog.Logger, stats *counters) *gate {
 	return &gate{
 		self:     self,
 		key:      subkey(clusterKey, "hello"),
@@ -82,28 +89,35 @@ func newGate(closed context.Context, self peer.ID, clusterKey []byte, instance i
 		log:      log,
 		stats:    stats,
 		events:   newQueue[gateEvent](),
+		tasks:    tasks,
 		closed:   closed,
+		start:    time.Now(),
 		members:  make(map[peer.ID]*member),
 		shunned:  make(map[peer.ID]shun),
 	}
 }
 
 // admitted reports whether p is a connected member.
-func (g *gate) admitted(p peer.ID) bool {
+func (g *gate) admitted(p peer.ID) bool { return g.member(p) != nil }
+
+// member returns p if it is admitted, or nil.
+func (g *gate) member(p peer.ID) *member {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	m := g.members[p]
-	return m != nil && m.proven > 0
+	if m := g.members[p]; m != nil && m.proven > 0 {
+		return m
+	}
+	return nil
 }
 
-// wait returns true as soon as p is admitted, and false if that does not come within a handshake's
+// wait returns p as soon as it is admitted, and nil if that does not come within a handshake's
 // deadline, or at once if p has no connection.
-func (g *gate) wait(p peer.ID) bool {
+func (g *gate) wait(p peer.ID) *member {
 	g.mu.Lock()
 	m := g.members[p]
 	if m == nil {
 		g.mu.Unlock()
-		return false
+		return nil
 	}
 	ready := m.ready
 	g.mu.Unlock()
@@ -111,12 +125,23 @@ func (g *gate) wait(p peer.ID) bool {
 	defer t.Stop()
 	select {
 	case <-ready:
-		return true
+		return m
 	case <-t.C:
-		return false
 	case <-g.closed.Done():
-		return false
 	}
+	return nil
+}
+
+// note remembers that bytes of m were read.
+func (g *gate) note(m *member) { m.heard.Store(int64(time.Since(g.start))) }
+
+// silence returns for how long nothing was heard of p; zero if it is not admitted.
+func (g *gate) silence(p peer.ID) time.Duration {
+	m := g.member(p)
+	if m == nil {
+		return 0
+	}
+	return time.Since(g.start) - time.Duration(m.heard.Load())
 }
 
 // connected takes a new connection in, and begins the handshake on those that we dialled.
@@ -134,14 +159,10 @@ func (g *gate) connected(c network.Conn) {
 	dial := c.Stat().Direction == network.DirOutbound
 	if dial {
 		cs.greeted = true
-		g.wg.Add(1)
 	}
 	g.mu.Unlock()
 	if dial {
-		go func() {
-			defer g.wg.Done()
-			g.dialHello(c)
-		}()
+		g.tasks.run(func() { g.dialHello(c) })
 	}
 }
 
@@ -187,8 +208,12 @@ func (g *gate) admit(c network.Conn, instance instanceID) {
 	g.unproven--
 	delete(g.shunned, p)
 	if m.proven++; m.proven == 1 {
+		g.note(m)
 		close(m.ready)
 		g.events.push(gateEvent{peer: p, admitted: true})
+	}
+	if c.Stat().Direction == network.DirOutbound {
+		g.events.push(gateEvent{peer: p, admitted: true, reached: c.RemoteMultiaddr()})
 	}
 	var stale []network.Conn
 	for oc, o := range m.conns {
@@ -211,7 +236,6 @@ func (g *gate) expire(c network.Conn) {
 		return
 	}
 	g.stats.unprovenClosed.Add(1)
-	g.shun(c.RemotePeer(), false)
 	c.Close()
 }
 
@@ -267,7 +291,7 @@ func (g *gate) conclude(c network.Conn, s network.Stream, instance instanceID, e
 	}
 	if isForeign(err) {
 		g.stats.foreign.Add(1)
-		g.shun(p, true)
+		g.shun(p)
 		g.log.Debug("peer turned away", "peer", p, "address", c.RemoteMultiaddr(), "err", err)
 		// Let a refusal reach the other side before the connection goes.
 		s.CloseWrite()
@@ -295,34 +319,31 @@ func (g *gate) closePeer(p peer.ID) {
 
 func (g *gate) closeAll(conns []network.Conn) {
 	for _, c := range conns {
-		g.wg.Add(1)
-		go func() {
-			defer g.wg.Done()
-			c.Close()
-		}()
+		g.tasks.run(func() { c.Close() })
 	}
 }
 
-// shun remembers that p was turned away: for a minute at most, so that a peer whose key was put
-// right is not kept waiting. A peer is deaf for the first seconds only if it is known to be
-// foreign; a network that is merely slow must not be.
-func (g *gate) shun(p peer.ID, foreign bool) {
+// shun remembers that p proved to be foreign: for a minute at most, so that a peer whose key was
+// put right is not kept waiting.
+func (g *gate) shun(p peer.ID) {
 	now := time.Now()
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if len(g.shunned) >= maxShunned {
-		for q, s := range g.shunned {
-			if now.After(s.dialAfter) || len(g.shunned) >= maxShunned {
-				delete(g.shunned, q)
-			}
-		}
-	}
 	s := g.shunned[p]
-	s.strikes++
-	wait := min(shunFirst<<min(s.strikes-1, 8), shunLast)
-	s.dialAfter = now.Add(wait)
-	if foreign {
-		s.acceptAfter = now.Add(min(wait, shunFirst))
+	if now.Sub(s.dialAfter) > shunMemory {
+		s = shun{}
+	}
+	wait := min(shunFirst<<min(s.strikes, 8), shunLast)
+	g.remember(p, shun{strikes: s.strikes + 1, acceptAfter: now.Add(shunFirst), dialAfter: now.Add(wait)})
+}
+
+// remember stores s and keeps the table bounded. g.mu is held.
+func (g *gate) remember(p peer.ID, s shun) {
+	for q := range g.shunned {
+		if len(g.shunned) < maxShunned {
+			break
+		}
+		delete(g.shunned, q)
 	}
 	g.shunned[p] = s
 }
@@ -331,14 +352,15 @@ func (g *gate) shun(p peer.ID, foreign bool) {
 func (g *gate) ban(p peer.ID) {
 	until := time.Now().Add(shunLast)
 	g.mu.Lock()
-	g.shunned[p] = shun{strikes: 8, acceptAfter: until, dialAfter: until}
+	g.remember(p, shun{strikes: 8, acceptAfter: until, dialAfter: until})
 	g.mu.Unlock()
 	g.closePeer(p)
 }
 
 const (
-	shunFirst = 5 * time.Second
-	shunLast  = time.Minute
+	shunFirst  = 5 * time.Second
+	shunLast   = time.Minute
+	shunMemory = 10 * time.Minute // strikes are forgotten after
 )
 
 // dialAfter returns before when p must not be dialled; the zero time if it may be.

@@ -11,6 +11,8 @@ import (
 	"io"
 
 	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/protocol"
+	"github.com/multiformats/go-multistream"
 )
 
 // The handshake, on one stream of a fresh connection. D dialled, L listened; every message has a
@@ -46,6 +48,12 @@ type instanceID [8]byte
 // refused our proof, or does not speak the handshake. Anything else that ends a handshake is a
 // matter of the network.
 var errForeign = errors.New("p2p: peer is not of this cluster")
+
+// isForeign reports whether a handshake ended because the other side is not a member.
+func isForeign(err error) bool {
+	var unsupported multistream.ErrNotSupported[protocol.ID]
+	return errors.Is(err, errForeign) || errors.As(err, &unsupported)
+}
 
 // subkey derives an independent key for one purpose from the cluster key.
 func subkey(clusterKey []byte, purpose string) []byte {

@@ -6,20 +6,19 @@ import (
 	"errors"
 	"fmt"
 	"io"
+
+	peersync "github.com/anabranchdb/anabranch/sync"
 )
 
-// maxMessageBytes bounds every message on our own streams, and every gossip message.
-const maxMessageBytes = 1 << 20
+// maxMessageBytes bounds the messages of engines and sessions, and every gossip message.
+const maxMessageBytes = peersync.MaxMessageBytes
 
 // errMalformed is returned when bytes of a peer break a rule of the protocol. A peer that sends
 // them is disconnected and counted.
-var errMalformed = errors.New("p2p: malformed message")
+var errMalformed = fmt.Errorf("p2p: %w", peersync.ErrMalformed)
 
 // writeMessage writes a message with its length before it.
 func writeMessage(w *bufio.Writer, msg []byte) error {
-	if len(msg) > maxMessageBytes {
-		return fmt.Errorf("p2p: message of %d bytes exceeds %d", len(msg), maxMessageBytes)
-	}
 	var head [binary.MaxVarintLen64]byte
 	if _, err := w.Write(head[:binary.PutUvarint(head[:], uint64(len(msg)))]); err != nil {
 		return err

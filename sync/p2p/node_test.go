@@ -1,0 +1,422 @@
+package p2p
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/crypto"
+	"go.uber.org/goleak"
+
+	"github.com/anabranchdb/anabranch/internal/clusterkey"
+)
+
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m)
+}
+
+const (
+	onTCP  = "/ip4/127.0.0.1/tcp/0"
+	onQUIC = "/ip4/127.0.0.1/udp/0/quic-v1"
+)
+
+var (
+	testKey  = bytes.Repeat([]byte{1}, clusterkey.Size)
+	otherKey = bytes.Repeat([]byte{2}, clusterkey.Size)
+)
+
+func testIdentity(t testing.TB) crypto.PrivKey {
+	t.Helper()
+	key, _, err := crypto.GenerateEd25519Key(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
+}
+
+// testOptions are those of a daemon on loopback, with everything that waits made shorter.
+func testOptions(t testing.TB, listen ...string) Options {
+	o := DefaultOptions()
+	o.Identity, o.ClusterKey, o.Listen, o.MDNS = testIdentity(t), testKey, listen, false
+	if len(listen) == 0 {
+		o.Listen = []string{onTCP, onQUIC}
+	}
+	o.Timing.Handshake = 2 * time.Second
+	o.Timing.RedialMin, o.Timing.RedialNear, o.Timing.RedialMax = 20*time.Millisecond, 100*time.Millisecond, 200*time.Millisecond
+	o.Timing.Resolve = 100 * time.Millisecond
+	if os.Getenv("P2P_TEST_LOG") != "" {
+		o.Logger = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	}
+	return o
+}
+
+func startNode(t testing.TB, o Options) *Node {
+	t.Helper()
+	n, err := New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { closeNode(t, n) })
+	return n
+}
+
+func closeNode(t testing.TB, n *Node) {
+	t.Helper()
+	if err := n.Close(); err != nil {
+		t.Errorf("close: %v", err)
+	}
+}
+
+// eventually waits for a condition.
+func eventually(t testing.TB, what string, cond func() bool) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 15*time.Second)
+	defer cancel()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for !cond() {
+		select {
+		case <-ctx.Done():
+			t.Fatalf("never came true: %s", what)
+		case <-tick.C:
+		}
+	}
+}
+
+func connectedPeers(n *Node) (count int) {
+	for _, p := range n.Peers() {
+		if p.Connected {
+			count++
+		}
+	}
+	return count
+}
+
+// address returns an address of n on one transport.
+func address(t testing.TB, n *Node, transport string) string {
+	t.Helper()
+	for _, a := range n.Addresses() {
+		if strings.Contains(a, transport) {
+			return a
+		}
+	}
+	t.Fatalf("no %s among %v", transport, n.Addresses())
+	return ""
+}
+
+// introduce has a dial b, and waits for both to be admitted.
+func introduce(t testing.TB, a, b *Node) {
+	t.Helper()
+	if err := a.AddPeer(b.Addresses()[0]); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "admitted", func() bool { return knows(a, b) && knows(b, a) })
+}
+
+func knows(a, b *Node) bool {
+	for _, p := range a.Peers() {
+		if p.ID == b.PeerID() {
+			return p.Connected
+		}
+	}
+	return false
+}
+
+func addCopy(t testing.TB, n *Node, name string) *memCopy {
+	t.Helper()
+	c := newMemCopy(name)
+	if err := n.AddCopy(c); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func TestTwoNodesConverge(t *testing.T) {
+	for _, transport := range []string{onTCP, onQUIC} {
+		t.Run(transport, func(t *testing.T) {
+			a, b := startNode(t, testOptions(t, transport)), startNode(t, testOptions(t, transport))
+			ca, cb := addCopy(t, a, "shop"), addCopy(t, b, "shop")
+			ca.write("before")
+			introduce(t, a, b)
+			eventually(t, "pulled", func() bool { return ca.equal(cb) })
+			for i := range 50 {
+				ca.write(fmt.Sprint("a", i))
+				cb.write(fmt.Sprint("b", i), "both")
+			}
+			eventually(t, "gossiped", func() bool { return ca.equal(cb) && len(ca.values()) > 100 })
+			eventually(t, "clocks told", func() bool {
+				for _, n := range []*Node{a, b} {
+					s, err := n.Sync("shop")
+					if err != nil || len(s) != 1 || !s[0].Connected || s[0].Clock.Compare(ca.clock()) != 0 || s[0].LastExchange.IsZero() {
+						return false
+					}
+				}
+				return true
+			})
+		})
+	}
+}
+
+func TestGossipReachesWithoutARepair(t *testing.T) {
+	a, b := startNode(t, testOptions(t)), startNode(t, testOptions(t))
+	ca, cb := addCopy(t, a, "shop"), addCopy(t, b, "shop")
+	introduce(t, a, b)
+	eventually(t, "meshed", func() bool { return len(a.pubsub.ListPeers(topicName(testKey, "shop"))) == 1 })
+	for i := range 20 {
+		ca.write(fmt.Sprint(i))
+		eventually(t, "received", func() bool { return cb.equal(ca) })
+	}
+	if s := b.Stats(); s.GossipReceived < 20 {
+		t.Errorf("gossip received %d", s.GossipReceived)
+	}
+}
+
+func TestThreeNodesInALine(t *testing.T) {
+	a, b, c := startNode(t, testOptions(t)), startNode(t, testOptions(t)), startNode(t, testOptions(t))
+	ca, cb, cc := addCopy(t, a, "shop"), addCopy(t, b, "shop"), addCopy(t, c, "shop")
+	introduce(t, a, b)
+	introduce(t, b, c)
+	ca.write("from a")
+	cc.write("from c")
+	eventually(t, "one state", func() bool { return ca.equal(cb) && cb.equal(cc) && len(ca.values()) == 2 })
+}
+
+func TestStatePull(t *testing.T) {
+	a, b := startNode(t, testOptions(t)), startNode(t, testOptions(t))
+	ca, cb := addCopy(t, a, "shop"), addCopy(t, b, "shop")
+	var many []string
+	for i := range 5000 {
+		many = append(many, fmt.Sprintf("value %d %s", i, strings.Repeat("x", 100)))
+	}
+	ca.write(many...)
+	ca.forgetLog()
+	cb.write("only b")
+	introduce(t, a, b)
+	eventually(t, "joined", func() bool { return ca.equal(cb) && len(cb.values()) == 5001 })
+}
+
+func TestNamespacesMeetOnlyTheirOwn(t *testing.T) {
+	a, b := startNode(t, testOptions(t)), startNode(t, testOptions(t))
+	ax, bx, by := addCopy(t, a, "x"), addCopy(t, b, "x"), addCopy(t, b, "y")
+	introduce(t, a, b)
+	ax.write("1")
+	by.write("2")
+	eventually(t, "x is equal", func() bool { return ax.equal(bx) })
+	if s, err := b.Sync("y"); err != nil || len(s) != 0 {
+		t.Errorf("peers of y: %v, %v", s, err)
+	}
+	ay := addCopy(t, a, "y") // held later
+	eventually(t, "y is equal", func() bool { return ay.equal(by) && len(ay.values()) == 1 })
+	if err := b.RemoveCopy("y"); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "y has no peer", func() bool { s, err := a.Sync("y"); return err == nil && len(s) == 1 && !s[0].Connected })
+	again := addCopy(t, b, "y") // under the same name, empty
+	eventually(t, "y is equal again", func() bool { return ay.equal(again) && len(again.values()) == 1 })
+	if err := b.AddCopy(newMemCopy("y")); !errors.Is(err, ErrHeld) {
+		t.Errorf("added twice: %v", err)
+	}
+	if err := b.RemoveCopy("z"); !errors.Is(err, ErrUnknown) {
+		t.Errorf("removed what was never added: %v", err)
+	}
+	if _, err := b.Sync("z"); !errors.Is(err, ErrUnknown) {
+		t.Errorf("sync of what was never added: %v", err)
+	}
+	if err := b.AddCopy(newMemCopy("")); !errors.Is(err, ErrName) {
+		t.Errorf("added without a name: %v", err)
+	}
+}
+
+func TestRedialAfterARestart(t *testing.T) {
+	a := startNode(t, testOptions(t))
+	ca := addCopy(t, a, "shop")
+	o := testOptions(t)
+	b, err := New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	introduce(t, a, b)
+	o.Listen = nil // the same addresses
+	for _, addr := range b.Addresses() {
+		o.Listen = append(o.Listen, strings.Split(addr, "/p2p/")[0])
+	}
+	closeNode(t, b)
+	eventually(t, "gone", func() bool { return !knows(a, b) })
+	ca.write("meanwhile")
+	b = startNode(t, o)
+	cb := addCopy(t, b, "shop")
+	eventually(t, "back and repaired", func() bool { return knows(a, b) && ca.equal(cb) })
+}
+
+func TestRememberedPeers(t *testing.T) {
+	o := testOptions(t)
+	o.PeerStore = filepath.Join(t.TempDir(), "peers.json")
+	a, err := New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := startNode(t, testOptions(t))
+	introduce(t, b, a) // a never dialled b
+	eventually(t, "told", func() bool { return len(a.Peers()[0].Addresses) == 2 })
+	closeNode(t, a)
+	again := startNode(t, o)
+	eventually(t, "dialled from memory", func() bool { return knows(again, b) })
+	if err := os.WriteFile(o.PeerStore, []byte("{"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	o.Identity = testIdentity(t)
+	startNode(t, o) // goes on without
+}
+
+func TestStaticPeers(t *testing.T) {
+	b := startNode(t, testOptions(t))
+	for _, form := range []string{
+		address(t, b, "/tcp/"),
+		address(t, b, "/quic-v1"),
+		strings.Split(address(t, b, "/tcp/"), "/p2p/")[0],
+		strings.Split(address(t, b, "/quic-v1"), "/p2p/")[0],
+		strings.Replace(address(t, b, "/tcp/"), "/ip4/127.0.0.1", "/dns4/localhost", 1),
+		strings.Split(strings.Replace(address(t, b, "/quic-v1"), "/ip4/127.0.0.1", "/dns4/localhost", 1), "/p2p/")[0],
+	} {
+		t.Run(form, func(t *testing.T) {
+			o := testOptions(t)
+			o.Static = []string{form}
+			a := startNode(t, o)
+			eventually(t, "admitted", func() bool { return knows(a, b) && knows(b, a) })
+		})
+	}
+	if s := b.Stats(); s.Foreign != 0 || s.Malformed != 0 {
+		t.Errorf("stats %+v", s)
+	}
+}
+
+func TestAddressesThatAreNone(t *testing.T) {
+	a := startNode(t, testOptions(t))
+	for _, addr := range []string{
+		"", "10.0.0.1:7701", "/ip4/10.0.0.1", "/ip4/10.0.0.1/udp/7701", "/ip4/10.0.0.1/tcp/7701/ws",
+		"/ip4/10.0.0.1/tcp/7701/p2p/nonsense", "/p2p/" + a.PeerID(), "/dns4/host", "/ip4/300.0.0.1/tcp/1",
+		"/ip4/1.2.3.4/tcp/1/p2p/" + a.PeerID() + "/p2p-circuit",
+	} {
+		if err := a.AddPeer(addr); !errors.Is(err, ErrAddress) {
+			t.Errorf("AddPeer(%q): %v", addr, err)
+		}
+	}
+	if err := a.AddPeer("/ip4/127.0.0.1/tcp/1"); err != nil {
+		t.Errorf("AddPeer of nobody: %v", err)
+	}
+	if err := a.AddPeer(a.Addresses()[0]); err != nil {
+		t.Errorf("AddPeer of itself: %v", err)
+	}
+	if got := a.Peers(); len(got) != 0 {
+		t.Errorf("peers %v", got)
+	}
+}
+
+func TestSimultaneousDials(t *testing.T) {
+	for range 5 {
+		a, b := startNode(t, testOptions(t)), startNode(t, testOptions(t))
+		ca, cb := addCopy(t, a, "shop"), addCopy(t, b, "shop")
+		done := make(chan error)
+		go func() { done <- a.AddPeer(address(t, b, "/tcp/")) }()
+		go func() { done <- b.AddPeer(address(t, a, "/tcp/")) }()
+		for range 2 {
+			if err := <-done; err != nil {
+				t.Fatal(err)
+			}
+		}
+		ca.write("1")
+		cb.write("2")
+		eventually(t, "equal", func() bool { return ca.equal(cb) && len(ca.values()) == 2 })
+		if connectedPeers(a) != 1 || connectedPeers(b) != 1 {
+			t.Fatalf("%d and %d peers", connectedPeers(a), connectedPeers(b))
+		}
+	}
+}
+
+func TestAFailedApplyIsTriedAgain(t *testing.T) {
+	a, b := startNode(t, testOptions(t)), startNode(t, testOptions(t))
+	ca, cb := addCopy(t, a, "shop"), addCopy(t, b, "shop")
+	introduce(t, a, b)
+	eventually(t, "meshed", func() bool { return len(a.pubsub.ListPeers(topicName(testKey, "shop"))) == 1 })
+	cb.mu.Lock()
+	cb.fail = errors.New("disk full")
+	cb.mu.Unlock()
+	ca.write("1")
+	eventually(t, "failed", func() bool { return b.Stats().ApplyFailures > 0 })
+	cb.mu.Lock()
+	cb.fail = nil
+	cb.mu.Unlock()
+	eventually(t, "equal", func() bool { return ca.equal(cb) })
+}
+
+func TestCloseIsFinal(t *testing.T) {
+	n, err := New(testOptions(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := addCopy(t, n, "x")
+	closeNode(t, n)
+	closeNode(t, n)
+	c.write("1")
+	if err := n.AddCopy(newMemCopy("y")); !errors.Is(err, ErrClosed) {
+		t.Errorf("AddCopy after Close: %v", err)
+	}
+	if err := n.AddPeer("/ip4/127.0.0.1/tcp/1"); err != nil {
+		t.Errorf("AddPeer after Close: %v", err)
+	}
+}
+
+func TestOptionsAreChecked(t *testing.T) {
+	o := testOptions(t)
+	o.ClusterKey, o.Identity = []byte("short"), nil
+	o.Listen = []string{"/ip4/0.0.0.0/udp/1", "/dns4/here/tcp/1", "x"}
+	o.Static = []string{"y"}
+	o.Timing.DeadAfter, o.Limits.Serves = 1, 0
+	_, err := New(o)
+	for _, want := range []string{"identity", "cluster key", "udp/1", "dns4", `"x"`, `"y"`, "DeadAfter", "limit"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("no %q in %v", want, err)
+		}
+	}
+	taken := startNode(t, testOptions(t, onTCP))
+	o = testOptions(t, strings.Split(taken.Addresses()[0], "/p2p/")[0])
+	if _, err := New(o); err == nil {
+		t.Error("two nodes listen on one port")
+	}
+}
+
+func TestIdentityIsKept(t *testing.T) {
+	dir := t.TempDir()
+	a, err := LoadOrCreateIdentity(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := LoadOrCreateIdentity(dir)
+	if err != nil || !a.Equals(b) {
+		t.Fatalf("another identity, %v", err)
+	}
+	if i, err := os.Stat(filepath.Join(dir, identityFile)); err != nil || i.Mode().Perm() != 0o600 {
+		t.Errorf("mode %v, %v", i.Mode(), err)
+	}
+	c, err := ReplaceIdentity(dir)
+	if err != nil || a.Equals(c) {
+		t.Fatalf("the same identity, %v", err)
+	}
+	if d, err := LoadOrCreateIdentity(dir); err != nil || !c.Equals(d) {
+		t.Fatalf("the replacement is not kept, %v", err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, identityFile), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := LoadOrCreateIdentity(dir); !errors.Is(err, ErrIdentity) {
+		t.Errorf("an empty file: %v", err)
+	}
+}
