@@ -90,6 +90,23 @@ func listenAddresses(listening []ma.Multiaddr) ([]ma.Multiaddr, error) {
 	return addrs, nil
 }
 
+// announced returns the addresses that others are told: those listened on, unless the options name
+// others.
+func (n *Node) announced() ([]ma.Multiaddr, error) {
+	if len(n.opts.Announce) == 0 {
+		return listenAddresses(n.host.Network().ListenAddresses())
+	}
+	addrs := make([]ma.Multiaddr, len(n.opts.Announce))
+	for i, text := range n.opts.Announce {
+		a, err := ma.NewMultiaddr(text)
+		if err != nil {
+			return nil, fmt.Errorf("p2p: announced address %q: %w", text, err)
+		}
+		addrs[i] = a
+	}
+	return addrs, nil
+}
+
 // addUnique appends those of more that are not in list, up to limit addresses.
 func addUnique(list []ma.Multiaddr, limit int, more ...ma.Multiaddr) []ma.Multiaddr {
 	for _, a := range more {

@@ -292,14 +292,14 @@ func (l *link) serve(stream network.Stream) error {
 // attach makes s the session of the link and greets.
 func (l *link) attach(s *session) {
 	n := l.node
-	listening, err := listenAddresses(n.host.Network().ListenAddresses())
+	announced, err := n.announced()
 	if err != nil {
 		n.log.Debug("listen addresses", "err", err)
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	l.session = s
-	s.push(appendHello(nil, listening, n.holdings()))
+	s.push(appendHello(nil, announced, n.holdings()))
 }
 
 // detach tells the engines that the session is gone.

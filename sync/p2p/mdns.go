@@ -41,7 +41,7 @@ func (n *Node) watchInterfaces() {
 		now := interfaces()
 		if changed := now != last; n.opts.MDNS && (changed || service == nil) {
 			stop()
-			s := mdns.NewMdnsService(mdnsHost{n.host}, serviceName(n.opts.ClusterKey), (*mdnsNotifee)(n))
+			s := mdns.NewMdnsService(mdnsHost{n.host, n.announced}, serviceName(n.opts.ClusterKey), (*mdnsNotifee)(n))
 			if err := s.Start(); err != nil {
 				if changed {
 					n.log.Debug("mDNS cannot start yet", "err", err)
@@ -91,15 +91,21 @@ func (n *mdnsNotifee) HandlePeerFound(info peer.AddrInfo) {
 
 // mdnsHost is the host as mDNS is to see it: with the listen addresses of this moment, where
 // libp2p's own are up to a minute old.
-type mdnsHost struct{ host.Host }
+type mdnsHost struct {
+	host.Host
+	announced func() ([]ma.Multiaddr, error)
+}
 
-func (h mdnsHost) Network() network.Network { return mdnsNetwork{h.Host.Network()} }
+func (h mdnsHost) Network() network.Network { return mdnsNetwork{h.Host.Network(), h.announced} }
 
-type mdnsNetwork struct{ network.Network }
+type mdnsNetwork struct {
+	network.Network
+	announced func() ([]ma.Multiaddr, error)
+}
 
 // InterfaceListenAddresses leaves out loopback where there is anything else.
 func (n mdnsNetwork) InterfaceListenAddresses() ([]ma.Multiaddr, error) {
-	all, err := listenAddresses(n.ListenAddresses())
+	all, err := n.announced()
 	if err != nil {
 		return nil, err
 	}

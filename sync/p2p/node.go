@@ -406,7 +406,7 @@ func (n *Node) tellHoldings() {
 
 // tellAddresses tells all members where this node can be reached now.
 func (n *Node) tellAddresses() {
-	addrs, err := listenAddresses(n.host.Network().ListenAddresses())
+	addrs, err := n.announced()
 	if err != nil {
 		return
 	}

@@ -38,6 +38,9 @@ type Options struct {
 	// Listen holds multiaddrs of TCP and QUIC. An IPv6 address is passed over on a host without
 	// IPv6; any other that cannot be listened on is an error.
 	Listen []string
+	// Announce holds the multiaddrs that others are told in place of those listened on: for a node
+	// behind a forwarded port or a proxy. Empty means what is listened on.
+	Announce []string
 	// MDNS finds members on the local network.
 	MDNS bool
 	// Static holds multiaddrs of peers that are always dialled. The peer id at the end may be
@@ -130,6 +133,11 @@ func (o Options) Validate() error {
 		errs = append(errs, fmt.Errorf("p2p: cluster key has %d bytes, want %d", len(o.ClusterKey), clusterkey.Size))
 	}
 	for _, a := range o.Listen {
+		if err := checkListen(a); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	for _, a := range o.Announce {
 		if err := checkListen(a); err != nil {
 			errs = append(errs, err)
 		}
