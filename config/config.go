@@ -26,7 +26,7 @@ func (Secret) LogValue() slog.Value { return slog.StringValue("(secret)") }
 
 // Config is what a daemon is told. The zero value is not valid; start from Default.
 type Config struct {
-	DataDir        string   // absolute or relative to the working directory; made when absent
+	DataDir        string   // made when absent; Load makes the path absolute
 	HTTP           string   // HOST:PORT or unix:PATH
 	HTTPHosts      []string // more names that a Host header may have
 	Listen         []string // multiaddrs

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -59,6 +60,9 @@ func Load(flags *pflag.FlagSet, environ []string) (Config, error) {
 	}
 	if c.DataDir == "" {
 		c.DataDir = DefaultDataDir()
+	}
+	if abs, err := filepath.Abs(c.DataDir); err == nil && c.DataDir != "" {
+		c.DataDir = abs // what is said about it is understood everywhere
 	}
 	c.ClusterKey = Secret(env[envClusterKey])
 	problems = append(problems, c.problems()...)

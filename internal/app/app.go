@@ -181,7 +181,7 @@ func (a *App) startNode(ctx context.Context) error {
 	if err != nil {
 		return explainDataDir(a.cfg.DataDir, err)
 	}
-	opts.Listen, opts.Static, opts.MDNS = a.cfg.Listen, a.cfg.Peers, a.cfg.MDNS
+	opts.Listen, opts.Announce, opts.Static, opts.MDNS = a.cfg.Listen, a.cfg.Announce, a.cfg.Peers, a.cfg.MDNS
 	opts.PeerStore = filepath.Join(a.cfg.DataDir, peersFile)
 	log := a.log.With("component", "sync")
 	opts.Logger = log

@@ -1,0 +1,149 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/url"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/anabranchdb/anabranch/internal/client"
+)
+
+func (c *cli) keys() *cobra.Command {
+	var (
+		p   page
+		typ string
+	)
+	cmd := &cobra.Command{
+		Use: "keys", Short: "List the objects of the namespace: type and key, one a line", Args: names(0, 0),
+		Example: `  anabranch keys
+  anabranch keys --type set --prefix cart`,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			all := p.limit == 0
+			if all && !c.json {
+				p.limit = 1000
+			}
+			q := p.query()
+			if typ != "" {
+				q.Set("type", typ)
+			}
+			return c.follow(cmd, client.Request{Method: "GET", Path: c.data("keys"), Query: q}, all, c.showKeys)
+		},
+	}
+	p.add(cmd, "keys")
+	cmd.Flags().StringVar(&typ, "type", "", "only objects of this `type`: counter, set, register or map")
+	return cmd
+}
+
+func (c *cli) showKeys(body []byte) (next string, err error) {
+	var reply struct {
+		Keys []struct{ Type, Key string }
+		Next string
+	}
+	if err := decode(body, &reply); err != nil {
+		return "", err
+	}
+	for _, k := range reply.Keys {
+		if err := c.println(k.Type + "\t" + line(k.Key)); err != nil {
+			return "", err
+		}
+	}
+	return reply.Next, nil
+}
+
+func (c *cli) batch() *cobra.Command {
+	return &cobra.Command{
+		Use: "batch FILE", Short: "Apply many operations at once: all or nothing, everywhere", Args: names(1, 1),
+		Long: `Apply the operations in a JSON file, or on standard input for "-": all or nothing, on every
+replica. The file holds {"ops":[...]}, or only the list. Each operation names one target (counter,
+set, register or map) and one action (inc, reset, add, remove, value or delete; a path for maps).
+The results are printed one a line.`,
+		Example: `  anabranch batch order.json
+  echo '[{"counter":"sold","inc":1},{"set":"cart","remove":["apples"]}]' | anabranch batch -`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			body, err := readInput(args[0], c.in)
+			if err != nil {
+				return err
+			}
+			if !json.Valid(body) {
+				return usagef("%s is not JSON", args[0])
+			}
+			if bytes.HasPrefix(bytes.TrimSpace(body), []byte("[")) {
+				body = append(append([]byte(`{"ops":`), body...), '}')
+			}
+			return c.do(cmd, client.Request{Method: "POST", Path: c.data("batch"), Body: body}, c.showResults)
+		},
+	}
+}
+
+func (c *cli) showResults(body []byte) error {
+	var reply struct{ Results []json.RawMessage }
+	if err := decode(body, &reply); err != nil {
+		return err
+	}
+	for _, r := range reply.Results {
+		if err := c.println(string(r)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *cli) export() *cobra.Command {
+	var output string
+	cmd := &cobra.Command{
+		Use: "export", Short: "Print everything in the namespace, sorted, one operation a line", Args: names(0, 0),
+		Long: `Print everything in the namespace, sorted, as operations that a batch takes, one a line. Daemons
+whose data is the same print the same bytes. An export that ends early is an error, and leaves no
+file behind.`,
+		Example: `  anabranch export
+  anabranch export --output backup.ndjson`,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if output == "" {
+				return c.exportTo(cmd, c.out)
+			}
+			return writeFile(output, func(w io.Writer) error { return c.exportTo(cmd, w) })
+		},
+	}
+	cmd.Flags().StringVarP(&output, "output", "o", "", "write to this `file`, whole or not at all")
+	return cmd
+}
+
+// exportTo streams the export. The usual limit of time is for a reply of usual size: here it holds
+// only when it was asked for.
+func (c *cli) exportTo(cmd *cobra.Command, w io.Writer) error {
+	timeout := c.timeout
+	if !cmd.Flags().Changed("timeout") {
+		timeout = 0
+	}
+	to := w
+	if c.printContext {
+		to = io.Discard
+	}
+	reply, err := c.stream(cmd, client.Request{Method: "GET", Path: c.data("export"), Query: url.Values{}}, to, timeout)
+	if err == nil && c.printContext {
+		err = c.println(reply.Context())
+	}
+	return err
+}
+
+// writeFile writes a file whole or not at all.
+func writeFile(path string, write func(io.Writer) error) error {
+	f, err := os.CreateTemp(filepath.Dir(path), ".anabranch-*")
+	if err != nil {
+		return err
+	}
+	err = errors.Join(write(f), f.Close())
+	if err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		_ = os.Remove(f.Name())
+	}
+	return err
+}

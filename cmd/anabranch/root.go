@@ -1,0 +1,114 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/anabranchdb/anabranch/config"
+	"github.com/anabranchdb/anabranch/internal/client"
+)
+
+const (
+	groupDaemon = "daemon"
+	groupData   = "data"
+	groupSync   = "sync"
+)
+
+// noClient marks the commands that speak to no daemon: the global flags mean nothing there.
+const noClient = "no-client"
+
+func (c *cli) root() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "anabranch",
+		Short: "Replicated counters, sets, registers and maps that take writes offline",
+		Long: `anabranch is a daemon that keeps counters, sets, registers and maps beside your application,
+takes reads and writes with no network at all, and joins with the other daemons of its cluster
+whenever it reaches them. These commands start a daemon, or speak to one over its HTTP API.`,
+		Example: `  anabranch serve
+  anabranch counter inc visits
+  anabranch set add cart apples pears
+  anabranch register put greeting --string hello
+  anabranch map put ada city --string Delft
+  anabranch demo`,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          cobra.ArbitraryArgs,
+
+		SuggestionsMinimumDistance: 2,
+		RunE:                       group,
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
+			return c.checkGlobals(cmd)
+		},
+	}
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {
+		return usagef("%w (arguments that begin with \"-\" go after a \"--\")", err)
+	})
+	f := root.PersistentFlags()
+	f.StringVar(&c.addr, "addr", cmp.Or(os.Getenv(config.EnvAddr), client.DefaultAddr), "the daemon's `address`: http://HOST:PORT or unix:PATH; also "+config.EnvAddr)
+	f.StringVar(&c.ns, "ns", "default", "the `namespace`")
+	f.BoolVar(&c.json, "json", false, "print the reply as it came")
+	f.StringVar(&c.context, "context", "", "hand over this `token`, to read or remove what an earlier command saw or wrote; @FILE keeps it in a file from one command to the next")
+	f.BoolVar(&c.printContext, "print-context", false, "print the token of the reply and nothing else")
+	f.DurationVar(&c.wait, "wait", 0, "how long to wait until the daemon has all that the token stands for")
+	f.DurationVar(&c.timeout, "timeout", 30*time.Second, "how long to wait for the reply, besides --wait; 0 is for ever")
+	root.AddGroup(&cobra.Group{ID: groupData, Title: "Data:"}, &cobra.Group{ID: groupDaemon, Title: "Daemon:"}, &cobra.Group{ID: groupSync, Title: "Cluster and operation:"})
+	add := func(id string, cmds ...*cobra.Command) {
+		for _, cmd := range cmds {
+			cmd.GroupID = id
+			root.AddCommand(cmd)
+		}
+	}
+	add(groupData, c.counter(), c.set(), c.register(), c.mapCmd(), c.keys(), c.batch(), c.export(), c.namespace())
+	add(groupDaemon, c.serve(), c.demo(), c.configCmd(), c.key(), c.version())
+	add(groupSync, c.status(), c.peers(), c.sync(), c.healthcheck())
+	root.AddCommand(exitCodesTopic())
+	return root
+}
+
+// group is the RunE of a command that only holds others.
+func group(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return cmd.Help()
+	}
+	hint := ""
+	if s := cmd.SuggestionsFor(args[0]); len(s) > 0 {
+		hint = fmt.Sprintf("; did you mean %s?", strings.Join(s, " or "))
+	}
+	return usagef("%q is no command of %q%s", args[0], cmd.CommandPath(), hint)
+}
+
+// newGroup returns a command that only holds others.
+func newGroup(use, short string, cmds ...*cobra.Command) *cobra.Command {
+	g := &cobra.Command{Use: use, Short: short, Args: cobra.ArbitraryArgs, RunE: group, SuggestionsMinimumDistance: 2}
+	g.AddCommand(cmds...)
+	return g
+}
+
+// local marks a command that speaks to no daemon.
+func local(cmd *cobra.Command) *cobra.Command {
+	cmd.Annotations = map[string]string{noClient: ""}
+	return cmd
+}
+
+func (c *cli) checkGlobals(cmd *cobra.Command) error {
+	if _, ok := cmd.Annotations[noClient]; ok {
+		for _, name := range []string{"addr", "ns", "json", "context", "print-context", "wait", "timeout"} {
+			if f := cmd.Root().PersistentFlags().Lookup(name); f.Changed {
+				return usagef("--%s is for commands that speak to a daemon; %q has no use for it", name, cmd.CommandPath())
+			}
+		}
+		return nil
+	}
+	if c.wait < 0 || c.timeout < 0 {
+		return usagef("--wait and --timeout are not negative")
+	}
+	if c.ns == "" {
+		return usagef("--ns is not empty")
+	}
+	return nil
+}
