@@ -1,9 +1,6 @@
 package store
 
-import (
-	"context"
-	"fmt"
-)
+import "context"
 
 // A copy that reports damage is set aside: nothing more is read from it, for a lost entry under
 // a clock that covers it would be a delete on every replica. The next open leaves the damaged
@@ -12,9 +9,14 @@ import (
 
 func (k keyspace) aside() string { return string(k) + "/m/aside" }
 
-// setAside marks the copy for the next open. A datastore too damaged to take the mark will
-// report its damage again.
+// setAside marks the copy for the next open. A datastore too damaged to take the mark, or closed,
+// will report its damage again.
 func (n *Namespace) setAside() {
+	n.stagedMu.Lock()
+	defer n.stagedMu.Unlock()
+	if n.isClosed() {
+		return // whose keys may be gone
+	}
 	var b Batch
 	b.Put(n.keys.aside(), []byte{valueVersion})
 	_ = applySync(n.backend, &b)
@@ -27,13 +29,13 @@ func (s *Store) openOrSetAside(name string, storage Storage, id string) (*Namesp
 		return nil, err
 	}
 	if !marked {
-		n, err := openNamespace(s, name, storage, id)
+		n, err := openNamespace(s, name, storage, id, storage == Memory)
 		if err == nil || !isDamage(err) {
 			return n, err
 		}
 		s.opts.Event(Event{Namespace: name, Kind: EventDamaged, Detail: err.Error()})
 	}
-	fresh := fmt.Sprintf("n%d", s.nextID)
+	fresh := idOf(s.nextID)
 	s.nextID++
 	keys := keyspace("/" + fresh)
 	m := meta{LogFirst: 1, Joining: true}
@@ -48,7 +50,7 @@ func (s *Store) openOrSetAside(name string, storage Storage, id string) (*Namesp
 	}
 	s.opts.Event(Event{Namespace: name, Kind: EventDamaged,
 		Detail: "set aside; the copy begins anew and answers once it has joined a peer completely"})
-	return openNamespace(s, name, storage, fresh)
+	return openNamespace(s, name, storage, fresh, false)
 }
 
 // AcceptLoss is the operator's word that a copy which was set aside may answer although it has

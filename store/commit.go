@@ -208,7 +208,7 @@ func (n *Namespace) settle(err error) error {
 	if n.failed.Load() == nil {
 		// It never became visible, but the committer's own state had moved.
 		if rerr := n.reload(); rerr != nil {
-			n.fail(errors.Join(err, rerr))
+			n.fail(errors.Join(err, n.noteDamage(rerr)))
 		}
 	}
 	return err
@@ -252,6 +252,8 @@ func (n *Namespace) apply(b *Batch, g *group) error {
 
 // reload reads the committer's state again after a commit that failed before it was visible.
 func (n *Namespace) reload() error {
+	n.stagedMu.Lock()
+	defer n.stagedMu.Unlock()
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	nonce, hlc := n.c.nonce, n.c.hlc.Last
@@ -269,6 +271,7 @@ func (n *Namespace) reload() error {
 // fail ends all service of the copy.
 func (n *Namespace) fail(err error) {
 	if n.failed.CompareAndSwap(nil, &failure{err}) {
+		close(n.dead)
 		n.opts.Event(Event{Namespace: n.name, Kind: EventDamaged, Detail: err.Error()})
 	}
 }

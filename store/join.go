@@ -76,6 +76,9 @@ func (n *Namespace) Stage(entries []crdt.Entry) error {
 	}
 	n.stagedMu.Lock()
 	defer n.stagedMu.Unlock()
+	if n.isClosed() {
+		return ErrClosed
+	}
 	var b Batch
 	for _, e := range entries {
 		if !n.staged.Contains(e.Dot) {

@@ -42,6 +42,7 @@ type Namespace struct {
 	// durable is the newest version that survives a crash. It trails applied by one fsync.
 	durable atomic.Pointer[version]
 	failed  atomic.Pointer[failure]
+	dead    chan struct{} // closed after failed is set
 
 	watchMu  sync.Mutex
 	changed  chan struct{} // closed and replaced when durable moves; nil while nobody waits
@@ -88,16 +89,21 @@ type committer struct {
 	purges int
 }
 
-// openNamespace opens or makes a copy. A large change that was cut off is finished before any
+// openNamespace opens a copy, or makes one. A large change that was cut off is finished before any
 // reader can look.
-func openNamespace(s *Store, name string, storage Storage, id string) (*Namespace, error) {
+func openNamespace(s *Store, name string, storage Storage, id string, fresh bool) (*Namespace, error) {
 	n := &Namespace{
 		name: name, storage: storage, keys: keyspace("/" + id), backend: s.disk, opts: &s.opts,
-		queue: make(chan *job, maxGroupJobs), quit: make(chan struct{}), stopped: make(chan struct{}),
+		queue: make(chan *job, maxGroupJobs), quit: make(chan struct{}), stopped: make(chan struct{}), dead: make(chan struct{}),
 		watchers: map[int]func(Commit){},
 	}
 	if storage == Memory {
 		n.backend = s.memory
+	}
+	if fresh {
+		if err := n.create(); err != nil {
+			return nil, err
+		}
 	}
 	if err := n.load(); err != nil {
 		return nil, err
@@ -109,7 +115,7 @@ func openNamespace(s *Store, name string, storage Storage, id string) (*Namespac
 	return n, nil
 }
 
-// load reads the state of the copy, or makes a fresh one.
+// load reads the state of the copy.
 func (n *Namespace) load() error {
 	c := &n.c
 	c.base = newBase(n.backend, n.keys)
@@ -119,12 +125,10 @@ func (n *Namespace) load() error {
 	if err != nil {
 		return err
 	}
-	if ok {
-		c.meta, err = decodeMeta(v)
-	} else {
-		err = n.create()
+	if !ok {
+		return fmt.Errorf("%w: the copy has no state", ErrDamaged)
 	}
-	if err != nil {
+	if c.meta, err = decodeMeta(v); err != nil {
 		return err
 	}
 	if c.nonce, err = randUint64(n.opts.Rand); err != nil {
@@ -137,20 +141,39 @@ func (n *Namespace) load() error {
 	// What changed before this run is not known piece by piece: the first unit depends on all.
 	c.since = c.clock.Clone()
 	delete(c.since, c.Replica)
+	if err := n.checkLoaded(); err != nil {
+		return err
+	}
 	n.publish()
-	n.durable.Store(&n.applied)
+	applied := n.applied // which the next commit overwrites
+	n.durable.Store(&applied)
 	return nil
 }
 
+// checkLoaded compares what was read with itself.
+func (n *Namespace) checkLoaded() error {
+	if n.live.Len() != n.c.Entries {
+		return fmt.Errorf("%w: %d live dots, but %d entries are counted", ErrDamaged, n.live.Len(), n.c.Entries)
+	}
+	_, redo, err := n.backend.Get(n.keys.redo())
+	if err != nil || redo {
+		return err // a join that was cut off has added entries, and moves the clock at its end
+	}
+	if n.live.Uncovered(n.c.clock).Len() > 0 { // I2
+		return fmt.Errorf("%w: live dots that the clock does not cover", ErrDamaged)
+	}
+	return nil
+}
+
+// create writes the state of a fresh copy.
 func (n *Namespace) create() error {
 	id, err := newReplicaID(n.opts.Rand)
 	if err != nil {
 		return err
 	}
-	n.c.meta = meta{Replica: id, LogFirst: 1}
 	var b Batch
 	b.DeleteRange(n.keys.all())
-	b.Put(n.keys.meta(), appendMeta(nil, n.c.meta))
+	b.Put(n.keys.meta(), appendMeta(nil, meta{Replica: id, LogFirst: 1}))
 	return applySync(n.backend, &b)
 }
 
@@ -227,18 +250,27 @@ func (n *Namespace) publish() {
 	if invariant.Enabled {
 		invariant.Check(n.live.Len() == c.Entries || n.pinned != nil, "%d live dots, %d entries", n.live.Len(), c.Entries)
 		invariant.Check(c.clock.CoversAll(c.floors), "log floor above the clock")
-		for _, r := range n.live.Replicas() { // I2
-			for seq := range n.live.Range(r, c.clock[r]+1, ^uint64(0)) {
-				invariant.Check(n.pinned != nil, "I2: live dot %v:%d is not covered", r, seq)
-			}
-		}
 	}
 }
 
-// stop ends the committer. Jobs that wait get ErrClosed.
+// stop ends the committer. Jobs that wait get ErrClosed. When it returns, nobody writes to the
+// datastore any more, or takes a snapshot of it.
 func (n *Namespace) stop() {
 	n.stopOne.Do(func() { close(n.quit) })
 	<-n.stopped
+	n.stagedMu.Lock()
+	defer n.stagedMu.Unlock()
+	n.mu.Lock()
+	defer n.mu.Unlock()
+}
+
+func (n *Namespace) isClosed() bool {
+	select {
+	case <-n.quit:
+		return true
+	default:
+		return false
+	}
 }
 
 // Name returns the namespace's name.
@@ -296,7 +328,7 @@ func (n *Namespace) Err() error {
 }
 
 // WaitFor waits until the durable clock covers clock. It returns the error of ctx when that
-// ends first, and ErrClosed when the copy is closed.
+// ends first, ErrClosed when the copy is closed, and what Err returns when it fails meanwhile.
 func (n *Namespace) WaitFor(ctx context.Context, clock crdt.VersionVector) error {
 	for {
 		moved := n.moved()
@@ -307,6 +339,8 @@ func (n *Namespace) WaitFor(ctx context.Context, clock crdt.VersionVector) error
 		case <-moved:
 		case <-ctx.Done():
 			return ctx.Err()
+		case <-n.dead:
+			return n.failed.Load().err
 		case <-n.quit:
 			return ErrClosed
 		}

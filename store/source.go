@@ -44,7 +44,7 @@ func (n *Namespace) waitSource(ctx context.Context) (*Source, error) {
 		}
 		s, calm, err := n.source()
 		if err != nil {
-			return nil, err
+			return nil, n.noteDamage(err)
 		}
 		if s != nil {
 			if err := n.waitDurable(ctx, s.v.commit); err != nil {
@@ -56,6 +56,7 @@ func (n *Namespace) waitSource(ctx context.Context) (*Source, error) {
 		case <-calm:
 		case <-ctx.Done():
 			return nil, ctx.Err()
+		case <-n.dead:
 		case <-n.stopped:
 			return nil, ErrClosed
 		}
@@ -65,6 +66,9 @@ func (n *Namespace) waitSource(ctx context.Context) (*Source, error) {
 func (n *Namespace) source() (*Source, <-chan struct{}, error) {
 	n.mu.Lock() // a clone of the bitmaps marks the original
 	defer n.mu.Unlock()
+	if n.isClosed() {
+		return nil, nil, ErrClosed
+	}
 	if n.calm != nil {
 		return nil, n.calm, nil
 	}

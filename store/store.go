@@ -8,6 +8,7 @@ import (
 	"os"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -59,9 +60,13 @@ type Store struct {
 	memory Backend
 	copied bool
 
+	// admin is held by whoever makes, drops or closes copies, so that no two of them meet. It is
+	// taken before mu, and guards nextID.
+	admin  sync.Mutex
+	nextID uint64
+
 	mu     sync.RWMutex // guards what follows
 	spaces map[string]*Namespace
-	nextID uint64
 	closed bool
 }
 
@@ -84,9 +89,11 @@ func Open(opts Options) (s *Store, err error) {
 		if s.lock, err = LockDir(s.opts.Dir); err != nil {
 			return s, err
 		}
-		if s.disk, err = s.opts.OpenBackend(s.opts.Dir); err != nil {
+		disk, err := s.opts.OpenBackend(s.opts.Dir)
+		if err != nil {
 			return s, fmt.Errorf("store: %s: %w", s.opts.Dir, err)
 		}
+		s.disk = disk
 	}
 	if err := s.checkLayout(); err != nil {
 		return s, err
@@ -145,7 +152,8 @@ func (s *Store) checkFingerprint() error {
 	return s.put(keyFingerprint, []byte(now))
 }
 
-// renewReplicas gives every copy on disk a fresh replica id.
+// renewReplicas gives every copy on disk a fresh replica id. One that is damaged gets its own
+// when it is set aside.
 func (s *Store) renewReplicas() error {
 	return s.eachRegistered(func(name string, storage Storage, id string) error {
 		if storage != Disk {
@@ -158,7 +166,7 @@ func (s *Store) renewReplicas() error {
 		}
 		m, err := decodeMeta(v)
 		if err != nil {
-			return err
+			return nil
 		}
 		if m.Replica, err = newReplicaID(s.opts.Rand); err != nil {
 			return err
@@ -221,10 +229,15 @@ func decodeRegistration(v []byte) (name string, storage Storage, id string, err 
 	return name, storage, id, r.err
 }
 
-// openNamespaces opens every registered copy. Ids are never used twice, also not those of copies
-// that were set aside: their keys are still there.
+// openNamespaces opens every registered copy. Ids are never used twice: not those of copies that
+// were set aside, whose keys are still there, and not those of memory namespaces, which have no
+// keys on disk but a registration.
 func (s *Store) openNamespaces() error {
 	if err := s.findNextID(); err != nil {
+		return err
+	}
+	err := s.eachRegistered(func(_ string, _ Storage, id string) error { return s.usedID(id) })
+	if err != nil {
 		return err
 	}
 	return s.eachRegistered(func(name string, storage Storage, id string) error {
@@ -256,14 +269,24 @@ func (s *Store) findNextID() error {
 		if err := it.Close(); err != nil {
 			return err
 		}
-		var n uint64
-		if _, err := fmt.Sscanf(id, "n%d", &n); err != nil {
-			return fmt.Errorf("%w: key of namespace id %q", ErrDamaged, id)
+		if err := s.usedID(id); err != nil {
+			return err
 		}
-		s.nextID = max(s.nextID, n+1)
 		_, lower = keyspace("/" + id).all()
 	}
 }
+
+// usedID raises nextID above the id of a copy.
+func (s *Store) usedID(id string) error {
+	n, err := strconv.ParseUint(strings.TrimPrefix(id, "n"), 10, 63)
+	if err != nil || id != idOf(n) {
+		return fmt.Errorf("%w: namespace id %q", ErrDamaged, id)
+	}
+	s.nextID = max(s.nextID, n+1)
+	return nil
+}
+
+func idOf(n uint64) string { return "n" + strconv.FormatUint(n, 10) }
 
 func isDamage(err error) bool { return errors.Is(err, ErrDamaged) || errors.Is(err, crdt.ErrDamaged) }
 
@@ -312,19 +335,19 @@ func (s *Store) CreateNamespace(name string, storage Storage) error {
 	if storage != Disk && storage != Memory {
 		return fmt.Errorf("store: unknown storage %q", storage)
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed {
-		return ErrClosed
-	}
-	if n, ok := s.spaces[name]; ok {
-		if n.storage != storage {
-			return fmt.Errorf("%w: %q is a %s namespace", ErrNamespaceStorage, name, n.storage)
-		}
+	s.admin.Lock()
+	defer s.admin.Unlock()
+	switch n, err := s.Namespace(name); {
+	case errors.Is(err, ErrNamespaceNotFound):
+	case err != nil:
+		return err
+	case n.storage != storage:
+		return fmt.Errorf("%w: %q is a %s namespace", ErrNamespaceStorage, name, n.storage)
+	default:
 		return nil
 	}
-	id := fmt.Sprintf("n%d", s.nextID)
-	n, err := openNamespace(s, name, storage, id)
+	id := idOf(s.nextID)
+	n, err := openNamespace(s, name, storage, id, true)
 	if err != nil {
 		return err
 	}
@@ -334,31 +357,40 @@ func (s *Store) CreateNamespace(name string, storage Storage) error {
 		return err
 	}
 	s.nextID++
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.spaces[name] = n
 	return nil
 }
 
 // DropNamespace forgets the local copy of a namespace. It is no delete: other replicas keep
-// theirs, and a copy made again later joins them under a fresh id.
+// theirs, and a copy made again later joins them under a fresh id. When it fails, the copy answers
+// ErrClosed, and dropping it can be tried again.
 func (s *Store) DropNamespace(name string) error {
-	s.mu.Lock()
-	n, ok := s.spaces[name]
-	if !ok || name == Default {
-		s.mu.Unlock()
-		return fmt.Errorf("%w: %q", ErrNamespaceNotFound, name)
+	s.admin.Lock()
+	defer s.admin.Unlock()
+	n, err := s.Namespace(name)
+	if err == nil && name == Default {
+		err = fmt.Errorf("%w that can be dropped: %q", ErrNamespaceNotFound, name)
 	}
-	delete(s.spaces, name)
-	s.mu.Unlock()
+	if err != nil {
+		return err
+	}
 	n.stop()
 	var b Batch
 	b.Delete(registryKey(name))
 	if n.storage == Disk {
 		// In one batch with its registration: an id without one holds nothing and can be used again.
 		b.DeleteRange(n.keys.all())
-		return applySync(s.disk, &b)
 	}
 	if err := applySync(s.disk, &b); err != nil {
 		return err
+	}
+	s.mu.Lock()
+	delete(s.spaces, name)
+	s.mu.Unlock()
+	if n.storage == Disk {
+		return nil
 	}
 	b.Reset()
 	b.DeleteRange(n.keys.all())
@@ -375,6 +407,8 @@ func (s *Store) DiskBytes() (uint64, error) {
 
 // Close ends all commits in flight and releases the directory. Later calls answer ErrClosed.
 func (s *Store) Close() error {
+	s.admin.Lock()
+	defer s.admin.Unlock()
 	s.mu.Lock()
 	if s.closed {
 		s.mu.Unlock()

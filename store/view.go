@@ -72,6 +72,9 @@ func (n *Namespace) View(ctx context.Context) (*View, error) {
 func (n *Namespace) view() (*View, error) {
 	n.mu.RLock()
 	defer n.mu.RUnlock()
+	if n.isClosed() {
+		return nil, ErrClosed
+	}
 	if p := n.pinned; p != nil {
 		p.refs.Add(1)
 		return &View{n: n, snap: p.snap, version: p.version, release: p.release}, nil
@@ -93,13 +96,12 @@ func (n *Namespace) waitDurable(ctx context.Context, commit uint64) error {
 		if n.durable.Load().commit >= commit {
 			return nil
 		}
-		if f := n.failed.Load(); f != nil {
-			return f.err
-		}
 		select {
 		case <-moved:
 		case <-ctx.Done():
 			return ctx.Err()
+		case <-n.dead:
+			return n.failed.Load().err
 		case <-n.stopped:
 			return ErrClosed
 		}
