@@ -208,6 +208,17 @@ func TestTwoCellsOfOneReplica(t *testing.T) {
 	}
 }
 
+// No history leads there: a record that takes away more than the cell holds.
+func TestRecordBeyondCell(t *testing.T) {
+	live := []Entry{
+		cell(1, 7, Cell{Lineage: 3, P: total(5), N: total(2)}),
+		record(2, 1, Component{Replica: 1, Lineage: 3, P: total(9), N: total(9)}),
+	}
+	if v, err := CounterValue(live); err != nil || !v.IsZero() || Visible(Counter, live) {
+		t.Errorf("value %v, %v", v, err)
+	}
+}
+
 func TestDamagedCounter(t *testing.T) {
 	good := cell(1, 7, Cell{Lineage: 3, P: total(5)})
 	for _, bad := range []Entry{

@@ -124,7 +124,7 @@ func (s scheme) run(t *testing.T, seed uint64, replicas, steps int) (wrong bool,
 // TestCounterSchemes shows why counters are done as they are: the two common schemes are wrong
 // in a large part of all histories, as soon as resets are concurrent with anything.
 func TestCounterSchemes(t *testing.T) {
-	const runs, replicas, steps = 500, 5, 100
+	const runs, replicas, steps = 200, 5, 100
 	rates := map[string]float64{}
 	for _, s := range schemes {
 		wrong, left, most := 0, 0, 0
