@@ -24,13 +24,41 @@ func apiConfig(version string) huma.Config {
 	}}
 }
 
-// encodeSpec writes the description once: it does not change.
-func encodeSpec(api *huma.OpenAPI) []byte {
+// encodeSpec writes the description once: it does not change. requests are the schemas of bodies.
+func encodeSpec(api *huma.OpenAPI, requests []*huma.Schema) []byte {
+	schemas := api.Components.Schemas
+	closed := map[*huma.Schema]bool{}
+	for _, s := range requests {
+		closeSchema(schemas, s, closed)
+	}
+	for _, s := range schemas.Map() {
+		if !closed[s] {
+			s.AdditionalProperties = nil // a later version may add members to its replies
+		}
+		for _, member := range s.Properties {
+			if member.Type == huma.TypeArray {
+				member.Nullable = false // a list is [], never null
+			}
+		}
+	}
 	b, err := json.Marshal(api)
 	if err != nil {
 		panic(err) // made of our own table
 	}
 	return b
+}
+
+// closeSchema collects s and what it is made of: unknown members of a request are refused.
+func closeSchema(schemas huma.Registry, s *huma.Schema, closed map[*huma.Schema]bool) {
+	if s.Ref != "" {
+		s = schemas.SchemaFromRef(s.Ref)
+	}
+	closed[s] = true
+	for _, member := range s.Properties {
+		if member.Items != nil && member.Items.Ref != "" {
+			closeSchema(schemas, member.Items, closed)
+		}
+	}
 }
 
 func getSpec(r *request) (*reply, error) {

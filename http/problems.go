@@ -120,7 +120,9 @@ var rows = []struct {
 	{store.ErrDiskFull, kindDiskFull, 0, "there is no space for this write; reads, removals and replication go on"},
 	{store.ErrClosed, kindShuttingDown, 0, "the store is closed"},
 	{store.ErrDamaged, kindStoreBusy, 0, "the data here is damaged and is being fetched again from other replicas"},
+	{store.ErrJoining, kindStoreBusy, 0, "the copy was set aside for damage and waits for its first complete join"},
 	{crdt.ErrDamaged, kindStoreBusy, 0, "the data here is damaged and is being fetched again from other replicas"},
+	{store.ErrSnapshotLost, kindStoreBusy, 0, "too much was written while this was read: ask again"},
 	{context.DeadlineExceeded, kindStoreBusy, 0, "the store did not answer in time"},
 	{context.Canceled, kindStoreBusy, 0, "the request was cancelled"},
 }

@@ -45,15 +45,19 @@ type route struct {
 
 // register puts every route of the table into the router and the description.
 func (h *Handler) register() {
+	var requests []*huma.Schema
 	for _, rt := range routes() {
 		op := rt.operation(h.api.OpenAPI().Components.Schemas)
 		h.api.OpenAPI().AddOperation(op)
+		if op.RequestBody != nil {
+			requests = append(requests, op.RequestBody.Content[mediaTypeJSON].Schema)
+		}
 		h.api.Adapter().Handle(op, func(ctx huma.Context) {
 			r, w := humago.Unwrap(ctx)
 			h.serve(&rt, w, r)
 		})
 	}
-	h.spec = encodeSpec(h.api.OpenAPI())
+	h.spec = encodeSpec(h.api.OpenAPI(), requests)
 }
 
 // serve runs one request through the checks of its route, and then the route.
