@@ -26,7 +26,7 @@ type Engine struct {
 	inflight      []handed
 	inflightBytes int
 	appliedAt     time.Time // last progress of st.Clock while something is in flight
-	applyAfter    time.Time // an Apply failed: nothing is handed over before
+	applyAfter    time.Time // not zero after an Apply failed: nothing is handed over before
 	applyFailures int
 
 	pend  pending
@@ -176,6 +176,9 @@ func (e *Engine) timers(now time.Time) {
 	}
 	if e.pend.units > 0 && !now.Before(e.pend.oldest.Add(e.cfg.PendingAge)) {
 		e.pend.expire(now.Add(-e.cfg.PendingAge))
+	}
+	if !now.Before(e.applyAfter) {
+		e.applyAfter = time.Time{}
 	}
 	e.drain(now)
 	if e.untold() && !now.Before(e.tellAt) {

@@ -90,6 +90,7 @@ const maxSeq = 1 << 62
 // encode returns the message as bytes.
 func (m *message) encode() []byte {
 	var b bytes.Buffer
+	b.Grow(64 + len(m.data) + len(m.hashes) + len(m.cached) + 12*(len(m.clock)+2*len(m.runs)))
 	w := fieldWriter{enc: msgpack.NewEncoder(&b)}
 	n := 0
 	m.fields(func(int, any) { n++ })

@@ -26,7 +26,6 @@ type ServeSession struct {
 	theirs      delta.Runs
 	cached      *delta.DotSet
 	cachedBytes int
-	wants       int // pages so far
 
 	cut  *delta.DotSet // live dots covered on both sides
 	last node          // asked for; nodes are asked for in ascending order, each once
@@ -182,7 +181,7 @@ func (s *ServeSession) want(m *message) ([][]byte, error) {
 			delete(s.theirs, t.Replica)
 		}
 	}
-	if s.wants++; len(s.c1) > s.cfg.MaxReplicas+len(s.st.Clock) || len(s.theirs) > s.cfg.MaxReplicas+len(s.runs) {
+	if len(s.c1) > s.cfg.MaxReplicas+len(s.st.Clock) || len(s.theirs) > s.cfg.MaxReplicas+len(s.runs) {
 		return nil, fmt.Errorf("%w: a clock of too many components", ErrMalformed)
 	}
 	if err := s.addCached(m.cached); err != nil {
