@@ -33,8 +33,8 @@ func randomSnapshots(t *testing.T, seed uint64) []snapshot {
 	rng := rand.New(rand.NewPCG(seed, 0))
 	s, m := NewDotSet(), dotModel{}
 	var snaps []snapshot
-	for i := range 20_000 {
-		d := dot(crdt.ReplicaID(1+rng.IntN(3)), 1+rng.Uint64N(200_000)>>rng.IntN(12))
+	for i := range 12_000 {
+		d := dot(crdt.ReplicaID(1+rng.IntN(3)), 1+rng.Uint64N(140_000)>>rng.IntN(12))
 		switch op := rng.IntN(200); {
 		case op == 0:
 			n := rng.Uint64N(5000)
@@ -53,7 +53,7 @@ func randomSnapshots(t *testing.T, seed uint64) []snapshot {
 			}
 			m[d] = true
 		}
-		if i%2500 == 0 {
+		if i%1500 == 0 {
 			snaps = append(snaps, snapshot{s.Clone(), m.sorted()})
 		}
 	}
