@@ -64,7 +64,7 @@ func newGossip(ctx context.Context, h host.Host, g *gate, log *slog.Logger) (*pu
 			}
 			return nil
 		}),
-		pubsub.WithLogger(log.With("component", "gossip")),
+		pubsub.WithLogger(slog.New(warnings{log.Handler()}).With("component", "gossip")),
 		pubsub.WithRPCLogger(slog.New(slog.DiscardHandler)),
 	)
 	if err != nil {
@@ -72,6 +72,15 @@ func newGossip(ctx context.Context, h host.Host, g *gate, log *slog.Logger) (*pu
 	}
 	return ps, nil
 }
+
+// warnings leaves out what gossipsub tells of every message.
+type warnings struct{ slog.Handler }
+
+func (w warnings) Enabled(ctx context.Context, l slog.Level) bool {
+	return l >= slog.LevelWarn && w.Handler.Enabled(ctx, l)
+}
+func (w warnings) WithAttrs(as []slog.Attr) slog.Handler { return warnings{w.Handler.WithAttrs(as)} }
+func (w warnings) WithGroup(name string) slog.Handler    { return warnings{w.Handler.WithGroup(name)} }
 
 // messageID tells messages apart by topic and content: there is no author and no sequence number.
 func messageID(m *pb.Message) string {

@@ -66,7 +66,12 @@ func (n *Node) runPull(ctx context.Context, c *copyRunner, p peer.ID, unit peers
 	if err != nil {
 		return err
 	}
-	defer s.Reset() // nothing is read any more
+	ended := false
+	defer func() {
+		if !ended {
+			s.Reset()
+		}
+	}()
 	defer context.AfterFunc(ctx, func() { s.Reset() })()
 	session := newPull(n.opts.Sync, c.copy.Sink(ctx), unit)
 	out, err := session.Start()
@@ -95,10 +100,26 @@ func (n *Node) runPull(ctx context.Context, c *copyRunner, p peer.ID, unit peers
 			return err
 		}
 		if done {
-			return s.CloseWrite()
+			// The last messages are still under way; nobody needs to wait for them here.
+			ended = c.tasks.run(func() {
+				defer context.AfterFunc(c.ctx, func() { s.Reset() })()
+				finish(s)
+			})
+			return nil
 		}
 	}
 }
+
+// finish ends a stream on which both sides may still be sending their last messages.
+func finish(s network.Stream) {
+	s.CloseWrite()
+	s.SetReadDeadline(time.Now().Add(finishWithin))
+	io.Copy(io.Discard, io.LimitReader(s, maxMessageBytes))
+	s.Reset()
+}
+
+// finishWithin bounds finish.
+const finishWithin = 5 * time.Second
 
 func readVerdict(m *messages) error {
 	v, err := m.read()
@@ -144,24 +165,23 @@ func (n *Node) servePull(s network.Stream) {
 	defer n.endServe(p)
 	defer context.AfterFunc(c.exchange, func() { s.Reset() })()
 	n.stats.serves.Add(1)
-	if err := n.serve(c, m); err != nil {
+	err = n.serve(c, m)
+	var inSession *servedError
+	switch {
+	case err == nil:
+	case errors.As(err, &inSession):
+		c.inbox.force(peersync.Served{Peer: peersync.PeerID(p.String()), Err: inSession.err})
+	case errors.Is(err, peersync.ErrMalformed):
+		n.hostile(p, err)
+		fallthrough
+	default:
+		s.Reset() // finish has nothing to wait for then
+	}
+	if err != nil {
 		n.stats.serveFailures.Add(1)
 		n.log.Debug("serving a pull failed", "namespace", c.name, "peer", p, "err", err)
-		var sessionErr *servedError
-		if errors.As(err, &sessionErr) {
-			c.inbox.force(peersync.Served{Peer: peersync.PeerID(p.String()), Err: sessionErr.err})
-		} else if errors.Is(err, peersync.ErrMalformed) {
-			n.hostile(p, err)
-		}
-		s.CloseWrite()
-		s.Reset()
-		return
 	}
-	s.CloseWrite()
-	// Let the last messages arrive: the puller closes first.
-	s.SetReadDeadline(time.Now().Add(n.opts.Timing.SessionIdle))
-	io.Copy(io.Discard, io.LimitReader(s, maxMessageBytes))
-	s.Reset()
+	finish(s)
 }
 
 // servedError is an error of the session, not of the stream.
@@ -178,6 +198,9 @@ func (n *Node) serve(c *copyRunner, m *messages) error {
 	defer session.Close()
 	for {
 		msg, err := m.read()
+		if errors.Is(err, io.EOF) {
+			return nil // the puller has what it wanted
+		}
 		if err != nil {
 			return err
 		}
