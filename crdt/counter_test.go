@@ -128,9 +128,7 @@ func TestReset(t *testing.T) {
 			adds: ResetRecord{bGone}},
 		{name: "a token from before the last increment", live: []Entry{a}, self: 3, seen: VersionVector{1: 6}},
 		{name: "an empty token", live: []Entry{a}, self: 3, seen: VersionVector{}},
-		// The record that the token did not see is superseded all the same: were it not, a
-		// client whose tokens come from a replica that hears nothing could make records
-		// without end.
+		// What the token did not see is superseded all the same, see TestRecordsDoNotPileUp.
 		{name: "a token from before a record", live: []Entry{a, b, record(3, 2, aPart)}, self: 3, seen: VersionVector{2: 4},
 			adds: ResetRecord{aPart, bGone}, kills: []Dot{old}},
 	} {
@@ -155,6 +153,27 @@ func TestReset(t *testing.T) {
 				t.Errorf("adds %+v, want %+v", e.Add, want)
 			}
 		})
+	}
+}
+
+// The tokens of a replica that never hears of the resets never cover a record of them.
+func TestRecordsDoNotPileUp(t *testing.T) {
+	deaf, resets := newReplica(1), newReplica(2)
+	for range 20 {
+		x := deaf.begin()
+		e, err := Increment(deaf.state.At(visits), visits, x.next(), 1, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		x.apply(e)
+		x.commit()
+		resets.join(deaf)
+		x = resets.begin()
+		x.delete(visits, 1, deaf.state.Clock, false)
+		x.commit()
+		if live := resets.state.At(visits); Visible(Counter, live) || len(live) > 2 {
+			t.Fatalf("live: %v", live)
+		}
 	}
 }
 

@@ -30,7 +30,8 @@ func (t Timestamp) Time() time.Time { return time.UnixMilli(int64(t >> logicalBi
 type HLC struct {
 	// Last is the greatest reading issued or taken over. It is persisted with every commit.
 	Last Timestamp
-	// MaxAhead bounds how far ahead of the wall a reading may be and still move this clock.
+	// MaxAhead bounds how far ahead of the wall a reading may be and still move this clock;
+	// 0 is no bound.
 	MaxAhead time.Duration
 }
 
