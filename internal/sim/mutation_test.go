@@ -1,0 +1,136 @@
+package sim
+
+import (
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// mutation is a mistake to plant in the code: in each file the old text, which stands there
+// once, becomes the new one.
+type mutation struct {
+	name  string
+	edits []edit
+}
+
+type edit struct{ file, old, new string }
+
+// The mistakes that replication by state invites. Each of them converges most of the time.
+var mutations = []mutation{
+	{"kills are reduced to a list before the flip", []edit{
+		{"store/join.go", `n.live.CutAt(j.To).Uncovered(j.From).AndNot(j.Streamed).Or(n.live.And(j.Killed))`, `n.live.And(j.Killed)`},
+	}},
+	{"staged entries are tested against the clock at the request", []edit{
+		{"store/join.go", `j.Streamed.Uncovered(j.Clock)`, `j.Streamed.Uncovered(j.From)`},
+		{"store/join.go", `if j.Clock.Covers(e.Dot) ||`, `if j.From.Covers(e.Dot) ||`},
+	}},
+	{"the sender serves without a snapshot", []edit{
+		{"internal/replica/replica.go", `return &source{Source: s, status: s.Status()}, nil`,
+			`return &source{Source: s, status: s.Status(), ns: c.ns}, nil`},
+		{"internal/replica/replica.go", `	status store.Status
+}`, `	status store.Status
+	ns     *store.Namespace
+}
+
+func (s *source) Entries(since crdt.VersionVector) iter.Seq2[crdt.Entry, error] {
+	return func(yield func(crdt.Entry, error) bool) {
+		now, err := s.ns.Source(context.Background())
+		if err != nil {
+			yield(crdt.Entry{}, err)
+			return
+		}
+		defer now.Close()
+		for e, err := range now.Entries(since) {
+			if err == nil && !s.status.Clock.Covers(e.Dot) {
+				continue
+			}
+			if !yield(e, err) {
+				return
+			}
+		}
+	}
+}`},
+		{"internal/replica/replica.go", `	"fmt"
+`, `	"fmt"
+	"iter"
+`},
+	}},
+	{"half the state comes from one sender and half from another", []edit{
+		{"sync/pull.go", `	p.phase = pullMode
+	if mismatch {`, `	p.phase = pullMode
+	p.streamed = p.cached.Uncovered(p.st.Clock).CutAt(p.c2)
+	if mismatch {`},
+		{"sync/pull_stream.go", `!= n || set.And(p.streamed).Len() != 0 {`, `!= n {`},
+	}},
+}
+
+var caught = regexp.MustCompile(`seed (\d+): .*`)
+
+// TestPlantedMistakes builds the simulator with one mistake at a time and expects that it finds
+// a violation.
+func TestPlantedMistakes(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds the module once for each mistake")
+	}
+	root, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range mutations {
+		t.Run(m.name, func(t *testing.T) {
+			overlay := plant(t, root, m.edits)
+			cmd := exec.Command("go", "test", "-overlay", overlay, "./internal/sim", "-count=1", "-run", "TestSeeds$", "-sim.seeds=200")
+			cmd.Dir = root
+			out, err := cmd.CombinedOutput()
+			if err == nil {
+				t.Fatalf("not caught:\n%s", out)
+			}
+			found := caught.FindSubmatch(out)
+			if found == nil || !strings.Contains(string(out), "replay: ") {
+				t.Fatalf("it failed otherwise:\n%s", out)
+			}
+			t.Logf("caught by %s", found[0])
+		})
+	}
+}
+
+// plant writes the files with the mistake in them and returns an overlay for the go command.
+func plant(t *testing.T, root string, edits []edit) string {
+	dir := t.TempDir()
+	files := map[string]string{}
+	for _, e := range edits {
+		path := filepath.Join(root, filepath.FromSlash(e.file))
+		text, ok := files[path]
+		if !ok {
+			b, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			text = string(b)
+		}
+		if strings.Count(text, e.old) != 1 {
+			t.Fatalf("%s does not hold this text once: %q", e.file, e.old)
+		}
+		files[path] = strings.Replace(text, e.old, e.new, 1)
+	}
+	replace := map[string]string{}
+	for path, text := range files {
+		replace[path] = filepath.Join(dir, strings.ReplaceAll(strings.TrimPrefix(path, root), string(filepath.Separator), "_"))
+		if err := os.WriteFile(replace[path], []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b, err := json.Marshal(map[string]any{"Replace": replace})
+	if err != nil {
+		t.Fatal(err)
+	}
+	overlay := filepath.Join(dir, "overlay.json")
+	if err := os.WriteFile(overlay, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return overlay
+}
