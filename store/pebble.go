@@ -268,7 +268,10 @@ func (b *PebbleBackend) Snapshot() (Snapshot, error) {
 	defer b.gate.RUnlock()
 	snap := b.db.NewSnapshot()
 	s := &pebbleSnapshot{backend: b, reader: snap, iterate: func(lower, upper string) (pebbleCursor, error) {
-		o := pebble.IterOptions{LowerBound: []byte(lower)}
+		var o pebble.IterOptions // whose empty bounds are nil
+		if lower != "" {
+			o.LowerBound = []byte(lower)
+		}
 		if upper != "" {
 			o.UpperBound = []byte(upper)
 		}
