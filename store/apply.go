@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -16,7 +17,7 @@ import (
 // that was set aside takes no units, and returns ErrJoining. runs are the runs of the origins. Apply keeps the
 // units: they must not be written afterwards.
 func (n *Namespace) Apply(ctx context.Context, units []delta.Unit, runs delta.Runs) error {
-	var gap error
+	units, gap := validUnits(units)
 	for len(units) > 0 {
 		done := 0
 		_, err := n.submit(ctx, func(g *group) error {
@@ -32,9 +33,12 @@ func (n *Namespace) Apply(ctx context.Context, units []delta.Unit, runs delta.Ru
 				case err != nil:
 					gap = err
 				case ready:
-					if large, err := g.applyUnit(u, runs[u.Origin]); err != nil || large {
-						return err
+					if g.broken = g.applyUnit(u, runs[u.Origin]); g.broken != nil {
+						return g.broken
 					}
+				}
+				if g.large != nil || g.bytes >= maxGroupBytes {
+					return nil
 				}
 			}
 			return nil
@@ -45,6 +49,41 @@ func (n *Namespace) Apply(ctx context.Context, units []delta.Unit, runs delta.Ru
 		units = units[done:]
 	}
 	return gap
+}
+
+// validUnits leaves out what nobody may apply, and returns the last reason.
+func validUnits(units []delta.Unit) (valid []delta.Unit, err error) {
+	valid = units
+	for i, u := range units {
+		bad := delta.Validate(u)
+		for _, e := range u.Entries {
+			bad = cmp.Or(bad, checkValue(e))
+		}
+		switch {
+		case bad != nil && err == nil:
+			valid, err = slices.Clone(units[:i]), bad
+		case bad != nil:
+			err = bad
+		case err != nil:
+			valid = append(valid, u)
+		}
+	}
+	return valid, err
+}
+
+// checkValue returns delta.ErrMalformed for a value that would be read as damage here.
+func checkValue(e crdt.Entry) error {
+	var err error
+	switch e.Kind {
+	case crdt.KindCell:
+		_, err = crdt.DecodeCell(e.Value)
+	case crdt.KindReset:
+		_, err = crdt.DecodeResetRecord(e.Value)
+	}
+	if err != nil {
+		return fmt.Errorf("%w: entry %v: %v", delta.ErrMalformed, e.Dot, err)
+	}
+	return nil
 }
 
 // ready reports whether u is next in order. It returns false for what is covered, and
@@ -70,22 +109,33 @@ func (g *group) ready(u delta.Unit) (bool, error) {
 
 // applyUnit puts a unit that is due into the group. A unit that is too large for it becomes the
 // large unit that ends the group.
-func (g *group) applyUnit(u delta.Unit, run delta.Run) (large bool, err error) {
-	if run != (delta.Run{}) {
-		g.runs[u.Origin] = run
-	}
+func (g *group) applyUnit(u delta.Unit, run delta.Run) error {
 	for _, k := range u.Kills {
 		if k.Prefix == "" {
 			continue
 		}
 		if large, err := g.isLarge(k.Prefix); err != nil {
-			return false, err
+			return err
 		} else if large {
-			g.large = &u
-			return true, nil
+			g.large = &largeChange{Unit: &u, Runs: delta.Runs{}}
+			g.learnRun(g.large.Runs, u.Origin, run, u.Last)
+			return nil
 		}
 	}
-	return false, g.join(u)
+	g.learnRun(g.runs, u.Origin, run, u.Last)
+	return g.join(u)
+}
+
+// learnRun takes over what a peer tells of a replica's latest run: a later one than was known,
+// and not before the clock covers its first seq.
+func (g *group) learnRun(into delta.Runs, r crdt.ReplicaID, run delta.Run, seq uint64) {
+	known, ok := g.runs[r]
+	if !ok {
+		known = g.n.c.runs[r]
+	}
+	if known.First < run.First && run.First <= seq && r != g.n.c.Replica {
+		into[r] = run
+	}
 }
 
 // isLarge reports whether more lies under prefix than one batch should hold.
@@ -143,20 +193,44 @@ func (g *group) killDots(dots []crdt.Dot) error {
 			continue
 		}
 		if !ok {
-			v, found, err := g.n.backend.Get(g.n.keys.index(d))
-			if err != nil {
+			var err error
+			if p, err = g.n.pathOf(d); err != nil {
 				return err
 			}
-			if !found {
-				return fmt.Errorf("%w: live dot %v has no index", ErrDamaged, d)
-			}
-			p = crdt.Path(v)
+		}
+		live, err := g.over.entries(p)
+		if err != nil {
+			return err
+		}
+		if !holds(live, d) {
+			continue // the group has killed it before
 		}
 		if err := g.over.edit(p, crdt.Edit{Kill: []crdt.Dot{d}}, g.commit); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// pathOf returns the path of a dot that is live in the datastore.
+func (n *Namespace) pathOf(d crdt.Dot) (crdt.Path, error) {
+	v, ok, err := n.backend.Get(n.keys.index(d))
+	if err != nil {
+		return "", err
+	}
+	p := crdt.Path(v)
+	if !ok || p == "" {
+		return "", fmt.Errorf("%w: live dot %v has no index", ErrDamaged, d)
+	}
+	es, err := n.c.base.entries(p)
+	if err == nil && !holds(es, d) {
+		err = fmt.Errorf("%w: live dot %v has no entry", ErrDamaged, d)
+	}
+	return p, err
+}
+
+func holds(es []crdt.Entry, d crdt.Dot) bool {
+	return slices.ContainsFunc(es, func(e crdt.Entry) bool { return e.Dot == d })
 }
 
 // killPrefix removes what a prefix kill hits.

@@ -192,9 +192,6 @@ func (g *group) buildEntries(b *Batch) error {
 // diff writes the index of one path and keeps the digest.
 func (g *group) diff(b *Batch, was, is []crdt.Entry) {
 	n := g.n
-	holds := func(es []crdt.Entry, d crdt.Dot) bool {
-		return slices.ContainsFunc(es, func(e crdt.Entry) bool { return e.Dot == d })
-	}
 	for _, e := range was {
 		if !holds(is, e.Dot) {
 			n.c.Digest.Remove(e)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 
 	"github.com/anabranchdb/anabranch/crdt"
 	"github.com/anabranchdb/anabranch/delta"
@@ -26,6 +27,8 @@ type Receipt struct {
 // job is one request to the committer.
 type job struct {
 	ctx context.Context
+	// claimed by whoever comes first: the committer that begins it, or the caller who gives up.
+	claimed atomic.Bool
 	// do runs on the committer: it adds to the group, or returns an error that ends this job alone.
 	do func(g *group) error
 	// alone, if set, runs instead of do, between two groups: it commits by itself.
@@ -51,7 +54,9 @@ type group struct {
 	bytes   int
 	commit  uint64
 	// large is a unit too large for one batch: it ends the group and is applied after it.
-	large *delta.Unit
+	large *largeChange
+	// broken is why nothing of the group may be committed: half of a unit is in it.
+	broken error
 	// joined marks the log record of a state join.
 	joined bool
 	side   Batch // further operations that jobs put into the commit
@@ -87,12 +92,19 @@ func (n *Namespace) enqueue(j *job) (Receipt, error) {
 	select {
 	case <-j.done:
 	case <-n.stopped:
-		// The committer may have ended this job as its last act.
+	case <-j.ctx.Done():
+		if j.claim() {
+			return Receipt{}, j.ctx.Err()
+		}
 		select {
 		case <-j.done:
-		default:
-			return Receipt{}, ErrClosed
+		case <-n.stopped:
 		}
+	}
+	select {
+	case <-j.done: // perhaps as the last act of the committer
+	default:
+		return Receipt{}, ErrClosed
 	}
 	if j.panic != nil {
 		panic(j.panic)
@@ -100,9 +112,12 @@ func (n *Namespace) enqueue(j *job) (Receipt, error) {
 	return j.receipt, j.err
 }
 
+func (j *job) claim() bool { return j.claimed.CompareAndSwap(false, true) }
+
 // run is the committer: it takes what waits, makes one commit of it, and answers.
 func (n *Namespace) run() {
 	defer close(n.stopped)
+	n.runPurges()
 	for {
 		select {
 		case <-n.quit:
@@ -126,8 +141,10 @@ func (n *Namespace) run() {
 func (n *Namespace) runGroup(j *job) (next *job) {
 	g := n.newGroup()
 	for j != nil && j.alone == nil {
-		if err := g.take(j); err != nil {
-			j.end(err)
+		if j.claim() {
+			if err := g.take(j); err != nil {
+				j.end(err)
+			}
 		}
 		j = nil
 		if g.large == nil && len(g.jobs) < maxGroupJobs && g.bytes < maxGroupBytes {
@@ -143,6 +160,9 @@ func (n *Namespace) runGroup(j *job) (next *job) {
 
 // runAlone runs a job between two groups.
 func (n *Namespace) runAlone(j *job) {
+	if !j.claim() {
+		return
+	}
 	err := j.ctx.Err()
 	if f := n.failed.Load(); f != nil {
 		err = f.err
@@ -171,7 +191,11 @@ func (g *group) take(j *job) (err error) {
 			j.panic, err = p, fmt.Errorf("store: panic in a commit: %v", p)
 		}
 	}()
-	if err := j.do(g); err != nil {
+	err = j.do(g)
+	if err == nil {
+		err = g.n.c.base.damage // that a transaction read and did not return
+	}
+	if err != nil {
 		return g.n.noteDamage(err)
 	}
 	g.jobs = append(g.jobs, j)
@@ -187,11 +211,17 @@ func (j *job) end(err error) {
 func (n *Namespace) finish(g *group) {
 	err := n.commitGroup(g)
 	if err == nil && g.large != nil {
-		err = n.applyLarge(largeChange{Unit: g.large, Amounts: g.amounts, Runs: g.runs})
+		small := len(g.jobs) - 1 // the last one brought the large unit
+		n.answer(g.jobs[:small], nil)
+		g.jobs = g.jobs[small:]
+		err = n.applyLarge(*g.large)
 	}
-	err = n.settle(err)
+	n.answer(g.jobs, n.settle(err))
+}
+
+func (n *Namespace) answer(jobs []*job, err error) {
 	v := n.durable.Load()
-	for _, j := range g.jobs {
+	for _, j := range jobs {
 		if err == nil {
 			j.receipt = Receipt{Clock: v.clock, Commit: v.commit}
 		}
@@ -216,6 +246,12 @@ func (n *Namespace) settle(err error) error {
 
 // commitGroup makes the group durable.
 func (n *Namespace) commitGroup(g *group) error {
+	if g.broken != nil {
+		return g.broken
+	}
+	if f := n.failed.Load(); f != nil {
+		return f.err
+	}
 	if err := g.purgeCounters(); err != nil {
 		return err
 	}
@@ -238,15 +274,17 @@ func (n *Namespace) apply(b *Batch, g *group) error {
 		return err
 	}
 	g.moveLive()
+	// With the batch that ends a large change, readers move from before it to behind it.
+	pinned := n.unpin()
 	n.publish()
 	v := n.applied
 	n.mu.Unlock()
-	if err := errors.Join(wait(), n.c.base.moved()); err != nil {
+	if err := errors.Join(wait(), n.c.base.moved(), pinned.release()); err != nil {
 		// It is visible and may be gone after a restart: nothing more may build on it.
 		n.fail(fmt.Errorf("store: commit is not durable: %w", err))
 		return err
 	}
-	n.announce(&v, g.units)
+	n.announce(&v, g)
 	return nil
 }
 

@@ -68,6 +68,14 @@ func (r *reader) count(min int) int {
 	return int(n)
 }
 
+// finish returns the first failure, and one for bytes that are left.
+func (r *reader) finish() error {
+	if len(r.b) > 0 {
+		r.fail()
+	}
+	return r.err
+}
+
 // Head is what is known of an object, or of a set inside a map, without reading it.
 type Head struct {
 	// Entries is the number of live entries, reset records included.
@@ -88,7 +96,10 @@ func appendHead(b []byte, h Head) []byte {
 func decodeHead(b []byte) (Head, error) {
 	r := newReader(b)
 	h := Head{Entries: r.uint(), Visible: r.uint(), Commit: r.uint()}
-	return h, r.err
+	if h.Visible > h.Entries {
+		r.fail()
+	}
+	return h, r.finish()
 }
 
 // component is what is kept per replica beside its place in the clock.
@@ -108,10 +119,10 @@ func appendComponent(b []byte, c component) []byte {
 func decodeComponent(b []byte) (component, error) {
 	r := newReader(b)
 	c := component{Seq: r.uint(), Floor: r.uint(), Run: delta.Run{First: r.uint(), Nonce: r.uint()}}
-	if r.err == nil && c.Floor > c.Seq {
+	if c.Floor > c.Seq {
 		r.fail()
 	}
-	return c, r.err
+	return c, r.finish()
 }
 
 // meta is the state of a namespace copy that changes with every commit.
@@ -159,10 +170,10 @@ func decodeMeta(b []byte) (meta, error) {
 	for n := r.count(2); n > 0; n-- {
 		m.OwnRuns = append(m.OwnRuns, delta.Run{First: r.uint(), Nonce: r.uint()})
 	}
-	if m.Replica == 0 {
+	if m.Replica == 0 || m.Objects > m.Entries {
 		r.fail()
 	}
-	return m, r.err
+	return m, r.finish()
 }
 
 // amount is what one unit added to one counter: the operation behind the new total, kept with
@@ -214,5 +225,5 @@ func decodeLogRecord(b []byte) (logRecord, error) {
 		a.N = crdt.Uint128{Hi: r.uint(), Lo: r.uint()}
 		l.Amounts = append(l.Amounts, a)
 	}
-	return l, r.err
+	return l, r.finish()
 }

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -66,13 +67,19 @@ func decodeStateJoin(r *reader) (*stateJoin, error) {
 }
 
 // Stage keeps entries of a session until Join, in a cache by dot that survives the session and a
-// restart. Staging says nothing about liveness.
+// restart. Staging says nothing about liveness. It returns delta.ErrMalformed for an entry that
+// nobody may hold, and then keeps none.
 func (n *Namespace) Stage(entries []crdt.Entry) error {
 	if f := n.failed.Load(); f != nil {
 		return f.err
 	}
 	if err := n.spaceFor(forReplication); err != nil {
 		return err
+	}
+	for _, e := range entries {
+		if err := cmp.Or(delta.ValidateEntry(e), checkValue(e)); err != nil {
+			return err
+		}
 	}
 	n.stagedMu.Lock()
 	defer n.stagedMu.Unlock()
@@ -109,7 +116,8 @@ func (n *Namespace) Staged() *delta.DotSet {
 // Streamed; a streamed entry is added iff c does not cover it; then the clock becomes the maximum
 // of c and To. It returns when that is durable. The cache is empty afterwards.
 //
-// It returns ErrIncomplete when a streamed entry is missing, and ErrFork; both change nothing.
+// It returns ErrIncomplete when a streamed entry is missing, ErrFork, and delta.ErrMalformed for
+// clocks and sets that contradict each other; all of them change nothing.
 func (n *Namespace) Join(ctx context.Context, s StateJoin) error {
 	return n.submitAlone(ctx, func() error {
 		if err := n.spaceFor(forReplication); err != nil {
@@ -117,6 +125,9 @@ func (n *Namespace) Join(ctx context.Context, s StateJoin) error {
 		}
 		if s.To[n.c.Replica] > n.c.clock[n.c.Replica] {
 			return ErrFork
+		}
+		if !n.c.clock.CoversAll(s.From) || s.Streamed.Uncovered(s.To).Len() > 0 { // I2
+			return fmt.Errorf("%w: a join from %v streams more than its clock covers", delta.ErrMalformed, s.From)
 		}
 		j := &stateJoin{StateJoin: s, Clock: n.c.clock.Clone()}
 		n.stagedMu.Lock()
@@ -255,9 +266,7 @@ func (n *Namespace) endJoin(g *group, j *stateJoin) error {
 	}
 	delete(g.since, n.c.Replica)
 	for r, run := range j.Runs {
-		if run.First <= g.clock[r] && run.First >= n.c.runs[r].First && r != n.c.Replica {
-			g.runs[r] = run
-		}
+		g.learnRun(g.runs, r, run, g.clock[r])
 	}
 	for r, seq := range j.To {
 		if n.c.clock[r] < seq {

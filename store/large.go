@@ -81,6 +81,7 @@ func (n *Namespace) applyLarge(l largeChange) error {
 		return err
 	}
 	if err := n.runLarge(l); err != nil {
+		err = n.noteDamage(err)
 		// Half of it is in the datastore: only a reopen, which finishes it, can answer again.
 		err = fmt.Errorf("store: large change cut off, it is finished at the next start: %w", err)
 		n.fail(err)
@@ -93,16 +94,10 @@ func (n *Namespace) runLarge(l largeChange) error {
 	if err := n.pin(); err != nil {
 		return err
 	}
-	var err error
 	if l.Join != nil {
-		err = n.runJoin(l.Join)
-	} else {
-		err = n.runUnit(l)
+		return n.runJoin(l.Join)
 	}
-	if err != nil {
-		return err
-	}
-	return n.unpin()
+	return n.runUnit(l)
 }
 
 // runUnit applies the prefix kills of a unit piece by piece, then the unit itself.
@@ -181,7 +176,7 @@ func (n *Namespace) applyPiece(g *group) error {
 	return n.c.base.moved()
 }
 
-// pin keeps the present state for readers until unpin.
+// pin keeps the present state for readers until the batch that ends the large change.
 func (n *Namespace) pin() error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -194,14 +189,14 @@ func (n *Namespace) pin() error {
 	return nil
 }
 
-func (n *Namespace) unpin() error {
-	n.mu.Lock()
+// unpin returns what was pinned, for release, or nil. The caller holds mu.
+func (n *Namespace) unpin() *pinned {
 	p := n.pinned
-	n.pinned = nil
-	close(n.calm)
-	n.calm = nil
-	n.mu.Unlock()
-	return p.release()
+	if p != nil {
+		close(n.calm)
+		n.pinned, n.calm = nil, nil
+	}
+	return p
 }
 
 // runPurges looks at counters that a large change left behind, a bounded number at a time.
@@ -238,11 +233,13 @@ func (n *Namespace) purgePage(g *group) error {
 		g.side.Delete(it.Key())
 	}
 	if err := it.Err(); err != nil {
+		g.broken = err
 		return err
 	}
 	n.c.purges -= len(paths)
 	if len(paths) < purgePage {
 		n.c.purges = 0 // a path that was noted twice was counted twice
 	}
-	return g.purge(paths)
+	g.broken = g.purge(paths)
+	return g.broken
 }

@@ -360,11 +360,13 @@ func (n *Namespace) moved() <-chan struct{} {
 // Commit tells a subscriber what became durable.
 type Commit struct {
 	Status Status
-	// Units are what was applied, in order; nil after a state join. They are shared and must not
-	// be changed.
+	// Units are what was applied, in order. They are shared and must not be changed.
 	Units []delta.Unit
-	// Local is how many of Units, by origin, are this replica's own.
+	// Local is true when there are units of this replica among them.
 	Local bool
+	// Joined is true after a state join: what it changed is not in Units, which then hold at
+	// most an own unit that followed from it.
+	Joined bool
 }
 
 // Subscribe calls f for every commit, in order, once it is durable. f must not block: it runs
@@ -383,7 +385,7 @@ func (n *Namespace) Subscribe(f func(Commit)) (cancel func()) {
 }
 
 // announce moves the durable version and tells whoever waits.
-func (n *Namespace) announce(v *version, units []delta.Unit) {
+func (n *Namespace) announce(v *version, g *group) {
 	n.durable.Store(v)
 	n.watchMu.Lock()
 	defer n.watchMu.Unlock()
@@ -394,8 +396,8 @@ func (n *Namespace) announce(v *version, units []delta.Unit) {
 	if len(n.watchers) == 0 {
 		return
 	}
-	local := slices.ContainsFunc(units, func(u delta.Unit) bool { return u.Origin == v.replica })
+	local := slices.ContainsFunc(g.units, func(u delta.Unit) bool { return u.Origin == v.replica })
 	for _, f := range n.watchers {
-		f(Commit{Status: v.status(), Units: units, Local: local})
+		f(Commit{Status: v.status(), Units: g.units, Local: local, Joined: g.joined})
 	}
 }

@@ -22,10 +22,22 @@ type table interface {
 type base struct {
 	backend Backend
 	keys    keyspace
-	// What was read since the last commit; bounded by what one group of commits touches.
+	// What was read since the last commit.
 	live  map[crdt.Path][]crdt.Entry
 	heads map[crdt.Path]Head
 	snap  Snapshot // for walks, taken when first needed
+	// damage is the first damage that was read, for those who read it may not pass it on.
+	damage error
+}
+
+// maxCachedPaths bounds what a base remembers: a transaction can walk over a whole set.
+const maxCachedPaths = 1 << 16
+
+func (b *base) note(err error) error {
+	if b.damage == nil && isDamage(err) {
+		b.damage = err
+	}
+	return err
 }
 
 func newBase(backend Backend, keys keyspace) *base {
@@ -37,10 +49,10 @@ func (b *base) entries(p crdt.Path) ([]crdt.Entry, error) {
 		return es, nil
 	}
 	es, err := getEntries(b.backend, b.keys, p)
-	if err == nil {
+	if err == nil && len(b.live) < maxCachedPaths {
 		b.live[p] = es
 	}
-	return es, err
+	return es, b.note(err)
 }
 
 func (b *base) head(p crdt.Path) (Head, error) {
@@ -51,7 +63,7 @@ func (b *base) head(p crdt.Path) (Head, error) {
 	if err == nil {
 		b.heads[p] = h
 	}
-	return h, err
+	return h, b.note(err)
 }
 
 // getter is what a backend and its snapshots have in common.
@@ -86,14 +98,14 @@ func (b *base) paths(prefix, after crdt.Path, limit int) ([]crdt.Path, error) {
 	lower, upper := scanBounds(b.keys.data(prefix), b.keys.data(after), after != "")
 	it, err := b.snap.Iterate(lower, upper)
 	if err != nil {
-		return nil, err
+		return nil, b.note(err)
 	}
 	defer it.Close()
 	var ps []crdt.Path
 	for len(ps) < limit && it.Next() {
 		ps = append(ps, b.keys.pathOf(it.Key()))
 	}
-	return ps, it.Err()
+	return ps, b.note(it.Err())
 }
 
 // moved forgets what was read: the datastore has changed.
@@ -112,7 +124,7 @@ func (b *base) moved() error {
 func scanBounds(prefix, after string, hasAfter bool) (lower, upper string) {
 	lower, upper = prefix, prefixEnd(prefix)
 	if hasAfter && after >= lower {
-		lower = after + "\x00"
+		lower = min(after+"\x00", upper)
 	}
 	return lower, upper
 }

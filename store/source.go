@@ -102,7 +102,7 @@ func (s *Source) Log(since crdt.VersionVector) (iter.Seq2[delta.Unit, error], bo
 	}
 	first, err := s.firstRecord(since)
 	if err != nil {
-		return nil, false, err
+		return nil, false, s.n.noteDamage(err)
 	}
 	return func(yield func(delta.Unit, error) bool) {
 		if first == 0 {
@@ -118,7 +118,7 @@ func (s *Source) Log(since crdt.VersionVector) (iter.Seq2[delta.Unit, error], bo
 			return true
 		})
 		if err != nil {
-			yield(delta.Unit{}, err)
+			yield(delta.Unit{}, s.n.noteDamage(err))
 		}
 	}, true, nil
 }
@@ -167,7 +167,7 @@ func (s *Source) records(lower, upper string, f func(logRecord) bool) error {
 	for it.Next() {
 		l, err := decodeLogRecord(it.Value())
 		if err != nil {
-			return s.n.noteDamage(err)
+			return err
 		}
 		if !f(l) {
 			return nil
@@ -180,7 +180,7 @@ func (s *Source) records(lower, upper string, f func(logRecord) bool) error {
 func (s *Source) Unit(origin crdt.ReplicaID, first uint64) (u delta.Unit, ok bool, err error) {
 	commit, ok, err := s.recordWith(crdt.Dot{Replica: origin, Seq: first})
 	if err != nil || !ok {
-		return u, false, err
+		return u, false, s.n.noteDamage(err)
 	}
 	ok = false
 	err = s.records(s.n.keys.log(commit), s.n.keys.log(commit+1), func(l logRecord) bool {
@@ -191,7 +191,7 @@ func (s *Source) Unit(origin crdt.ReplicaID, first uint64) (u delta.Unit, ok boo
 		}
 		return false
 	})
-	return u, ok, err
+	return u, ok, s.n.noteDamage(err)
 }
 
 // Entries yields every live entry whose dot since does not cover, each once, in no particular
@@ -199,7 +199,7 @@ func (s *Source) Unit(origin crdt.ReplicaID, first uint64) (u delta.Unit, ok boo
 func (s *Source) Entries(since crdt.VersionVector) iter.Seq2[crdt.Entry, error] {
 	wanted := s.live.Uncovered(since)
 	if wanted.Len() > s.live.Len()/4 {
-		return s.scanEntries(since)
+		return s.scanEntries(since, wanted.Len())
 	}
 	return func(yield func(crdt.Entry, error) bool) {
 		for d := range wanted.All() {
@@ -212,7 +212,8 @@ func (s *Source) Entries(since crdt.VersionVector) iter.Seq2[crdt.Entry, error] 
 }
 
 // scanEntries walks over all paths: cheaper than an index look-up an entry when most are wanted.
-func (s *Source) scanEntries(since crdt.VersionVector) iter.Seq2[crdt.Entry, error] {
+// An entry that is live and not there would be read as dead: wanted is how many there must be.
+func (s *Source) scanEntries(since crdt.VersionVector, wanted uint64) iter.Seq2[crdt.Entry, error] {
 	v := &View{n: s.n, snap: s.snap, version: s.v}
 	return func(yield func(crdt.Entry, error) bool) {
 		for item, err := range v.items(s.n.keys.table('d')) {
@@ -221,10 +222,17 @@ func (s *Source) scanEntries(since crdt.VersionVector) iter.Seq2[crdt.Entry, err
 				return
 			}
 			for _, e := range item.Entries {
-				if !since.Covers(e.Dot) && !yield(e, nil) {
+				if since.Covers(e.Dot) {
+					continue
+				}
+				if wanted--; !yield(e, nil) {
 					return
 				}
 			}
+		}
+		if wanted != 0 {
+			err := fmt.Errorf("%w: the live dots and the entries do not match", ErrDamaged)
+			yield(crdt.Entry{}, s.n.noteDamage(err))
 		}
 	}
 }

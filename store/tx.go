@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"fmt"
 	"iter"
 	"slices"
 
@@ -55,7 +56,8 @@ func (g *group) begin() *Tx {
 		time: g.n.c.hlc.Next(g.n.opts.Now()), amounts: map[crdt.Path]*amount{}, killed: map[crdt.Dot]crdt.Entry{}}
 }
 
-// Clock returns the clock before this transaction. It must not be written.
+// Clock returns the clock before this transaction. It must not be written, and not be read after
+// the transaction.
 func (t *Tx) Clock() crdt.VersionVector { return t.g.clock }
 
 // Entries returns what is live at p, newest first. The slice must not be written.
@@ -201,7 +203,7 @@ func (t *Tx) Remove(p crdt.Path, seen crdt.VersionVector) (bool, error) {
 // holds the prefix and a clock, and a reset record for each counter.
 func (t *Tx) Delete(prefix crdt.Path, seen crdt.VersionVector) (changed bool, err error) {
 	removed := 0
-	var hidden Head // what is removed but too much to be spelled out in the overlay
+	hidden := map[crdt.Path]Head{} // what is removed but too much to be spelled out in the overlay
 	for item, err := range t.Scan(prefix, "") {
 		if err != nil {
 			return false, err
@@ -218,14 +220,19 @@ func (t *Tx) Delete(prefix crdt.Path, seen crdt.VersionVector) (changed bool, er
 			continue
 		}
 		changed = true
-		if removed += len(e.Kill); removed <= t.g.n.opts.LargeEntries {
+		_, own := t.over.live[item.Path] // which hide does not hide
+		if removed += len(e.Kill); removed <= t.g.n.opts.LargeEntries || own {
 			if err := t.edit(item.Path, e); err != nil {
 				return false, err
 			}
 			continue
 		}
-		hidden.Entries += uint64(len(e.Kill))
-		hidden.Visible += count(len(e.Kill) == len(item.Entries))
+		for _, at := range headsOf(item.Path) {
+			h := hidden[at]
+			h.Entries += uint64(len(e.Kill))
+			h.Visible += count(len(e.Kill) == len(item.Entries))
+			hidden[at] = h
+		}
 	}
 	if removed <= maxKillDots {
 		return changed, nil
@@ -240,17 +247,19 @@ func (t *Tx) Delete(prefix crdt.Path, seen crdt.VersionVector) (changed bool, er
 
 // hide makes the transaction a large one: the rest of a prefix kill is not spelled out in the
 // overlay but hides what lies beneath.
-func (t *Tx) hide(kill prefixKill, hidden Head) error {
+func (t *Tx) hide(kill prefixKill, hidden map[crdt.Path]Head) error {
 	t.large = true
 	t.over.kills = append(t.over.kills, kill)
-	object := kill.prefix.ObjectPath()
-	h, err := t.over.head(object)
-	if err != nil {
-		return err
+	for at, less := range hidden {
+		h, err := t.over.head(at)
+		if err != nil {
+			return err
+		}
+		h.Entries -= less.Entries
+		h.Visible -= less.Visible
+		h.Commit = t.g.commit
+		t.over.heads[at] = h
 	}
-	h.Entries -= hidden.Entries
-	h.Visible -= hidden.Visible
-	t.over.heads[object] = h
 	return nil
 }
 
@@ -291,15 +300,40 @@ func (t *Tx) end() error {
 	for _, k := range t.prefixes {
 		u.Kills = append(u.Kills, delta.Kill{Prefix: k.prefix, Clock: k.clock})
 	}
+	if err := checkSize(u); err != nil {
+		return err
+	}
+	amounts := make([]amount, 0, len(t.order))
 	for _, p := range t.order {
-		t.g.amounts = append(t.g.amounts, *t.amounts[p])
+		amounts = append(amounts, *t.amounts[p])
 	}
 	if t.large {
-		t.g.large = &u
+		t.g.large = &largeChange{Unit: &u, Amounts: amounts}
 		return nil
 	}
+	t.g.amounts = append(t.g.amounts, amounts...)
 	t.g.over.merge(t.over)
 	t.g.addOwn(u)
+	return nil
+}
+
+// maxOwnUnitBytes leaves room to coalesce a unit with those of its group.
+const maxOwnUnitBytes = delta.MaxUnitBytes - 2*maxGroupBytes
+
+// checkSize returns delta.ErrTooLarge for a unit that no peer would take. It estimates: few units
+// come near.
+func checkSize(u delta.Unit) error {
+	const overhead = 64
+	size := 0
+	for _, e := range u.Entries {
+		size += overhead + len(e.Path) + len(e.Value)
+	}
+	for _, k := range u.Kills {
+		size += overhead * (1 + len(k.Dots))
+	}
+	if size > maxOwnUnitBytes && u.Size() > maxOwnUnitBytes {
+		return fmt.Errorf("%w: a transaction of %d bytes", delta.ErrTooLarge, u.Size())
+	}
 	return nil
 }
 

@@ -45,7 +45,11 @@ func newPinned(snap Snapshot, v version) *pinned {
 	return p
 }
 
+// release gives up one reference. There is nothing to release in nil.
 func (p *pinned) release() error {
+	if p == nil {
+		return nil
+	}
 	if p.refs.Add(-1) == 0 {
 		return p.snap.Close()
 	}
