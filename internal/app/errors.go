@@ -41,11 +41,14 @@ func explain(kind, cause error, format string, args ...any) error {
 	return &explained{line: fmt.Sprintf(format, args...), causes: []error{kind, cause}}
 }
 
+// secondDaemon is what somebody needs who starts a second daemon without a thought.
+const secondDaemon = "a second daemon on this host needs a data directory and addresses of its own, as in --data-dir DIR --http 127.0.0.1:7710 --listen /ip4/0.0.0.0/tcp/7711"
+
 // explainDataDir says what to do about a data directory that cannot be opened.
 func explainDataDir(dir string, err error) error {
 	switch {
 	case errors.Is(err, store.ErrLocked):
-		return explain(ErrDataDirInUse, err, "another daemon uses the data directory %s: stop it, or give this one its own with --data-dir, --http and --listen", dir)
+		return explain(ErrDataDirInUse, err, "another daemon uses the data directory %s: stop it, or %s", dir, secondDaemon)
 	case errors.Is(err, store.ErrLayout):
 		return explain(ErrDataDirNewer, err, "a newer anabranch wrote the data directory %s: use that version, or another --data-dir", dir)
 	case errors.Is(err, store.ErrDamaged), errors.Is(err, p2p.ErrIdentity):
@@ -60,10 +63,8 @@ func explainDataDir(dir string, err error) error {
 // that names it.
 func explainListen(flag, addr string, err error) error {
 	switch {
-	case addressInUse(err) && flag == "listen":
-		return explain(ErrAddressInUse, err, "%s is taken by another program, perhaps another daemon on this host: a second one needs addresses of its own, for example --data-dir DIR --http 127.0.0.1:7710 --listen /ip4/0.0.0.0/tcp/7711", addr)
 	case addressInUse(err):
-		return explain(ErrAddressInUse, err, "%s is taken by another program, perhaps another daemon: name another address with --%s", addr, flag)
+		return explain(ErrAddressInUse, err, "%s is taken by another program, perhaps another daemon: name another address with --%s; %s", addr, flag, secondDaemon)
 	case errors.Is(err, fs.ErrPermission):
 		return explain(fs.ErrPermission, err, "no permission to listen on %s: name another address with --%s", addr, flag)
 	}

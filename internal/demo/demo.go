@@ -43,7 +43,7 @@ func Run(ctx context.Context, opts Options) (err error) {
 	s := &story{tell: teller{out: opts.Out, color: opts.Color}, pause: opts.Pause}
 	dir, err := os.MkdirTemp("", "anabranch-demo-*")
 	if err != nil {
-		return err
+		return fmt.Errorf("no place for the data of the demo, TMPDIR can name one: %w", err)
 	}
 	defer func() {
 		s.stop()
