@@ -50,7 +50,7 @@ func Visible(leaf Type, live []Entry) bool {
 func superseded(live []Entry, seen VersionVector) []Dot {
 	var dots []Dot
 	for _, e := range live {
-		if !e.Kind.OwnerOnly() && covers(seen, e.Dot) {
+		if !e.Kind.NamedOnly() && covers(seen, e.Dot) {
 			dots = append(dots, e.Dot)
 		}
 	}

@@ -18,14 +18,14 @@ const (
 	KindCell   Kind = 0x81 // counter: the running total of one replica, see Cell
 	KindReset  Kind = 0x82 // counter: a reset record, see ResetRecord
 
-	ownerOnly Kind = 0x80
+	namedOnly Kind = 0x80
 )
 
-// OwnerOnly reports the kill rule: true means that a kill by prefix spares the entry, which dies
+// NamedOnly reports the kill rule: true means that a kill by prefix spares the entry, which dies
 // only when its dot is named. A cell is named by the replica in its dot alone (or that replica's
 // heir), a reset record by its author or by the record that supersedes it. Were a record killed
 // by prefix, a delete that has nothing left to lower would kill what holds the counter down.
-func (k Kind) OwnerOnly() bool { return k&ownerOnly != 0 }
+func (k Kind) NamedOnly() bool { return k&namedOnly != 0 }
 
 // MaxValueBytes bounds the value of one entry that a client writes.
 const MaxValueBytes = 256 << 10

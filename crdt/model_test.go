@@ -26,7 +26,7 @@ type prefixKill struct {
 }
 
 func (k prefixKill) hits(e Entry) bool {
-	return k.prefix.Contains(e.Path) && k.clock.Covers(e.Dot) && !e.Kind.OwnerOnly()
+	return k.prefix.Contains(e.Path) && k.clock.Covers(e.Dot) && !e.Kind.NamedOnly()
 }
 
 // replica is a State with the operations of the package applied to it. It holds what the store

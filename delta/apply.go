@@ -77,5 +77,5 @@ func (k Kill) Removes(e crdt.Entry) bool {
 		_, named := slices.BinarySearchFunc(k.Dots, e.Dot, crdt.Dot.Compare)
 		return named
 	}
-	return !e.Kind.OwnerOnly() && k.Prefix.Contains(e.Path) && k.Clock.Covers(e.Dot)
+	return !e.Kind.NamedOnly() && k.Prefix.Contains(e.Path) && k.Clock.Covers(e.Dot)
 }

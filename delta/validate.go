@@ -68,7 +68,17 @@ func ValidateEntry(e crdt.Entry) error {
 	if err != nil {
 		return fmt.Errorf("%w: entry %v: %w", ErrMalformed, e.Dot, err)
 	}
-	if parts.Leaf == 0 {
+	member := parts.Member != ""
+	switch parts.Leaf {
+	case crdt.Set:
+		if !member {
+			return malformed("entry %v: at a set, and at none of its members", e.Dot)
+		}
+	case crdt.Counter, crdt.Register:
+		if member {
+			return malformed("entry %v: at a member of a %v", e.Dot, parts.Leaf)
+		}
+	case crdt.Map, 0:
 		return malformed("entry %v: its path is no leaf and no member", e.Dot)
 	}
 	return nil

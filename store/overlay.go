@@ -146,7 +146,7 @@ type prefixKill struct {
 	clock  crdt.VersionVector
 }
 
-func (k prefixKill) hits(e crdt.Entry) bool { return k.clock.Covers(e.Dot) && !e.Kind.OwnerOnly() }
+func (k prefixKill) hits(e crdt.Entry) bool { return k.clock.Covers(e.Dot) && !e.Kind.NamedOnly() }
 
 func newOverlay(under table) *overlay {
 	return &overlay{under: under, live: map[crdt.Path][]crdt.Entry{}, heads: map[crdt.Path]Head{}}
