@@ -50,9 +50,9 @@ func TestRegister(t *testing.T) {
 	d.do("GET", r, "").problem(kindNotFound)
 	for in, out := range map[string]string{
 		` { "b" : 1.0 , "a" : [ 1e400 , -0 ] } `: `{"b":1.0,"a":[1e400,-0]}`,
-		`null`:                    `null`,
-		`"<\u00e9é\ud83d\ude00>"`: `"<\u00e9é\ud83d\ude00>"`,
-		`12345678901234567890123`: `12345678901234567890123`,
+		`null`:                                   `null`,
+		`"<\u00e9é\ud83d\ude00>"`:                `"<\u00e9é\ud83d\ude00>"`,
+		`12345678901234567890123`:                `12345678901234567890123`,
 	} {
 		d.do("PUT", r, in).want(204, "")
 		d.do("GET", r, "").want(200, `{"type":"register","key":"r","value":`+out+`,"conflict":false}`)
