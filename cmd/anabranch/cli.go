@@ -15,6 +15,7 @@ import (
 	"strings"
 	"time"
 	"unicode"
+	"unicode/utf16"
 	"unicode/utf8"
 
 	"github.com/spf13/cobra"
@@ -162,11 +163,21 @@ func line(name string) string {
 	if name != "" && name[0] != '"' && !strings.ContainsFunc(name, odd) && name == strings.TrimSpace(name) {
 		return name
 	}
-	quoted, err := json.Marshal(name)
+	quoted, err := encode(name)
 	if err != nil {
-		return strconv.Quote(name)
+		return strconv.QuoteToASCII(name)
 	}
-	return string(quoted)
+	var b strings.Builder
+	for _, r := range strings.TrimSuffix(string(quoted), "\n") {
+		if unicode.IsPrint(r) {
+			b.WriteRune(r)
+			continue
+		}
+		for _, unit := range utf16.Encode([]rune{r}) {
+			fmt.Fprintf(&b, "\\u%04x", unit)
+		}
+	}
+	return b.String()
 }
 
 // number takes both forms of a number on the wire, 42 and "9007199254740993".

@@ -211,8 +211,8 @@ func (c *cli) healthcheck() *cobra.Command {
 // reachable turns an address to listen on into one to connect to.
 func reachable(listen string) string {
 	host, port, err := net.SplitHostPort(listen)
-	if err != nil {
-		return listen // unix:PATH
+	if err != nil || strings.HasPrefix(listen, "unix:") {
+		return listen
 	}
 	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
 		host = "localhost"

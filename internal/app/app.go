@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
+	"strings"
 	"sync"
 
 	"github.com/anabranchdb/anabranch/config"
@@ -197,9 +198,18 @@ func (a *App) startNode(ctx context.Context) error {
 	}
 	a.node = node
 	a.steps.add("cluster", func(context.Context) error { return node.Close() })
-	a.log.Info("listening for other daemons", "peer_id", node.PeerID(), "addresses", node.Addresses())
+	a.log.Info("listening for other daemons", "peer_id", node.PeerID(), "addresses", listening(node))
 	if made {
 		a.log.Info("made a new cluster key: a daemon joins this cluster when this file is copied into its data directory before its first start", "file", a.cfg.KeyFile())
 	}
 	return nil
+}
+
+// listening returns the addresses of the node without the peer id, which stands beside them.
+func listening(node *p2p.Node) []string {
+	addrs := node.Addresses()
+	for i, a := range addrs {
+		addrs[i], _, _ = strings.Cut(a, "/p2p/")
+	}
+	return addrs
 }

@@ -104,8 +104,8 @@ func (d *daemon) connect(ctx context.Context) error {
 	}
 	d.peerID = status.PeerID
 	for _, a := range d.log.addresses {
-		// /ip4/127.0.0.1/tcp/PORT/p2p/ID
-		if p := strings.Split(a, "/"); len(p) > 4 && p[3] == "tcp" {
+		// /ip4/127.0.0.1/tcp/PORT
+		if p := strings.Split(a, "/"); len(p) == 5 && p[3] == "tcp" {
 			d.link.connectTo(net.JoinHostPort(p[2], p[4]))
 			return nil
 		}
