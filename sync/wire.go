@@ -55,7 +55,7 @@ func decode(data []byte) (*message, error) {
 	case errors.Is(err, ErrVersion), errors.Is(err, ErrMalformed):
 		return nil, err
 	case err != nil:
-		return nil, fmt.Errorf("%w: %w", ErrMalformed, err)
+		return nil, malformed(err)
 	case r.Len() != 0:
 		return nil, fmt.Errorf("%w: %d bytes too many", ErrMalformed, r.Len())
 	case m.kind >= firstSkippable:
@@ -64,9 +64,16 @@ func decode(data []byte) (*message, error) {
 	return m, nil
 }
 
+func malformed(err error) error {
+	if err == nil {
+		return ErrMalformed
+	}
+	return fmt.Errorf("%w: %w", ErrMalformed, err)
+}
+
 func decodeFrom(r reader) (*message, error) {
 	if n, err := r.DecodeArrayLen(); err != nil || n != 3 {
-		return nil, errors.Join(ErrMalformed, err)
+		return nil, malformed(err)
 	}
 	version, err := r.number()
 	if err != nil {
@@ -77,18 +84,18 @@ func decodeFrom(r reader) (*message, error) {
 	}
 	k, err := r.number()
 	if err != nil || k > 127 {
-		return nil, errors.Join(ErrMalformed, err)
+		return nil, malformed(err)
 	}
 	n, err := r.DecodeMapLen()
 	if err != nil || n < 0 || n > 127 {
-		return nil, errors.Join(ErrMalformed, err)
+		return nil, malformed(err)
 	}
 	m := &message{kind: kind(k)}
 	last := uint64(0)
 	for range n {
 		key, err := r.number()
 		if err != nil || key <= last || key > 127 {
-			return nil, errors.Join(ErrMalformed, err)
+			return nil, malformed(err)
 		}
 		last = key
 		if err := r.field(m, key); err != nil {
