@@ -34,12 +34,12 @@ func getKeys(r *request, v View) (any, error) {
 	list := Keys{Keys: []Key{}}
 	var last crdt.Path
 	for _, t := range of {
+		if p.after != "" && t < crdt.Type(p.after[0]) {
+			continue // listed on earlier pages
+		}
 		for o, err := range v.Objects(crdt.Path(crdt.EscapeName([]byte{byte(t)}, r.prefix())), p.after) {
 			if err != nil {
 				return nil, err
-			}
-			if o.Path <= p.after {
-				continue
 			}
 			if len(list.Keys) == p.limit {
 				list.Next = p.next(last)

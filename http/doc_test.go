@@ -1,0 +1,46 @@
+package http
+
+import (
+	"os"
+	"strings"
+	"testing"
+)
+
+// The manual has every route, every query parameter and every problem type, and no other route.
+func TestManual(t *testing.T) {
+	b, err := os.ReadFile("../docs/API.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	manual := string(b)
+	known := map[string]bool{}
+	for _, rt := range routes() {
+		line := rt.method + " " + rt.pattern
+		known[line] = true
+		if !strings.Contains(manual, "`"+line+"`") && !strings.Contains(manual, "`"+line+"?") {
+			t.Errorf("%s is not in the manual", line)
+		}
+		for _, name := range rt.query {
+			if !strings.Contains(manual, "`"+name+"`") && !strings.Contains(manual, name+"=") {
+				t.Errorf("the parameter %s is not in the manual", name)
+			}
+		}
+	}
+	for line := range strings.SplitSeq(manual, "\n") {
+		row, ok := strings.CutPrefix(line, "| `")
+		if !ok || !strings.Contains(row, " /") {
+			continue
+		}
+		route, _, _ := strings.Cut(row, "`")
+		route, _, _ = strings.Cut(route, "?")
+		if !known[route] {
+			t.Errorf("%s is in the manual and does not exist", route)
+		}
+	}
+	for _, k := range []kind{kindBadRequest, kindBadContext, kindBadCursor, kindForbidden, kindNotFound, kindNamespaceNotFound, kindMethodNotAllowed, kindNotAcceptable,
+		kindTooLarge, kindMediaType, kindOverflow, kindWrongType, kindInternal, kindNotYetVisible, kindShuttingDown, kindStoreBusy, kindDiskFull} {
+		if !strings.Contains(manual, "`"+k.name+"`") {
+			t.Errorf("%s is not in the manual", k.name)
+		}
+	}
+}
