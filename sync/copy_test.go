@@ -55,6 +55,10 @@ func (w *world) liveAt(clock crdt.VersionVector) map[crdt.Dot]crdt.Entry {
 
 // check compares a copy with the reference: I2, I3 and I5 at once.
 func (w *world) check(c *memCopy) error {
+	if !c.changed {
+		return nil
+	}
+	c.changed = c.mistake != noMistake
 	want := w.liveAt(c.state.Clock)
 	for d := range c.state.Live {
 		if _, ok := want[d]; !ok {
@@ -82,6 +86,7 @@ type memCopy struct {
 	staged  map[crdt.Dot]crdt.Entry
 	mistake mistake
 
+	changed   bool // since the last check
 	begun     SinkState
 	oldStream *delta.DotSet
 	flips     int
@@ -160,6 +165,7 @@ func (c *memCopy) apply(u delta.Unit) error {
 		return err
 	}
 	c.log = append(c.log, u)
+	c.changed = true
 	return nil
 }
 
@@ -184,6 +190,7 @@ func (c *memCopy) Begin() (SinkState, error) {
 
 // Stage implements Sink.
 func (c *memCopy) Stage(es []crdt.Entry) error {
+	c.changed = true
 	for _, e := range es {
 		c.staged[e.Dot] = e
 		if c.mistake == clockBeforeEntry {
@@ -243,6 +250,7 @@ func (c *memCopy) Flip(f Flip) error {
 	c.learn(f.Runs)
 	c.staged = map[crdt.Dot]crdt.Entry{}
 	c.log, c.logFrom, c.oldStream = nil, c.state.Clock.Clone(), nil // a join is no unit
+	c.changed = true
 	c.flips++
 	return nil
 }
