@@ -15,6 +15,7 @@ const layoutVersion = 1
 const (
 	keyLayout      = "/a/layout/v"
 	keyFingerprint = "/a/fingerprint/v"
+	keyCopied      = "/a/copied/v"
 	prefixRegistry = "/a/ns/"
 )
 

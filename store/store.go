@@ -139,17 +139,20 @@ func (s *Store) checkFingerprint() error {
 		return err
 	}
 	if ok && string(was) == string(now) {
-		return nil
+		_, s.copied, err = s.disk.Get(keyCopied)
+		return err
 	}
-	s.copied = ok
-	if s.copied {
+	var b Batch
+	if s.copied = ok; ok {
 		if err := s.renewReplicas(); err != nil {
 			return err
 		}
+		b.Put(keyCopied, []byte{valueVersion})
 		s.opts.Event(Event{Kind: EventCopied, Detail: "the data directory is a copy of another: it goes on as a new replica"})
 	}
 	// Last, so that a crash before this line only renews once more.
-	return s.put(keyFingerprint, []byte(now))
+	b.Put(keyFingerprint, []byte(now))
+	return applySync(s.disk, &b)
 }
 
 // renewReplicas gives every copy on disk a fresh replica id. One that is damaged gets its own
@@ -176,8 +179,17 @@ func (s *Store) renewReplicas() error {
 	})
 }
 
-// Copied reports whether the data directory proved, in this Open, to be a copy of another.
+// Copied reports whether the data directory proved to be a copy of another, in this Open or in
+// an earlier one after which nobody called Renewed.
 func (s *Store) Copied() bool { return s.copied }
+
+// Renewed says that all else that must not be in use twice, such as the key of the daemon, has
+// been drawn anew after Copied.
+func (s *Store) Renewed() error {
+	var b Batch
+	b.Delete(keyCopied)
+	return applySync(s.disk, &b)
+}
 
 func (s *Store) put(key string, value []byte) error {
 	var b Batch

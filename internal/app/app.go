@@ -177,7 +177,9 @@ func (a *App) startNode(ctx context.Context) error {
 	opts.ClusterKey = key
 	if opts.Identity, err = p2p.LoadOrCreateIdentity(a.cfg.DataDir); err == nil && a.store.Copied() {
 		// Two daemons under one peer id would cut each other's connections.
-		opts.Identity, err = p2p.ReplaceIdentity(a.cfg.DataDir)
+		if opts.Identity, err = p2p.ReplaceIdentity(a.cfg.DataDir); err == nil {
+			err = a.store.Renewed()
+		}
 	}
 	if err != nil {
 		return explainDataDir(a.cfg.DataDir, err)
