@@ -255,7 +255,7 @@ func (n *nested) end() []byte {
 	return append(n.b, '}')
 }
 
-func patchMap(r *request) (*reply, error) {
+func changeMap(r *request) (*reply, error) {
 	key := r.name("key")
 	ops, err := readOps(r.body, opForm{path: true})
 	if err != nil {

@@ -89,7 +89,7 @@ func mapRoutes() []route {
 		{method: "GET", pattern: mapPattern, id: "get-map", tag: tag, summary: "Read a map, whole or by pages of its fields",
 			query: []string{"limit", "cursor"}, token: true, gives: Map{}, status: 200, handle: read(getMap)},
 		{method: "PATCH", pattern: mapPattern, id: "change-map", tag: tag, summary: "Change fields of a map, all or nothing",
-			token: true, takes: MapOps{}, bodyLimit: maxOpsBytes, gives: Map{}, status: 200, handle: patchMap},
+			token: true, takes: MapOps{}, bodyLimit: maxOpsBytes, gives: Map{}, status: 200, handle: changeMap},
 		{method: "DELETE", pattern: mapPattern, id: "delete-map", tag: tag, summary: "Delete a map",
 			token: true, status: 204, handle: deleteObject(crdt.Map)},
 		{method: "GET", pattern: fieldPattern, id: "get-field", tag: tag, summary: "Read one field of a map, of any type",
