@@ -21,7 +21,6 @@ func TestConformance(t *testing.T) {
 		"wrapped leveldb":      wrappedLevelDB,
 		"wrapped map":          wrappedMap,
 		"wrapped, unsynced":    wrappedUnsynced,
-		"wrapped pebble":       wrappedPebble,
 		"pebble, small memory": pebbleSmall,
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -79,34 +78,6 @@ func wrappedMap(testing.TB) storetest.Target {
 	return storetest.Target{Open: func() (store.Backend, error) {
 		return backend(store.WrapDatastore(d, store.WrapOptions{}))
 	}}
-}
-
-// wrappedPebble reads with queries that a goroutine answers.
-func wrappedPebble(t testing.TB) storetest.Target {
-	dir := t.TempDir()
-	return storetest.Target{Open: func() (store.Backend, error) {
-		p, err := store.OpenPebble(dir, store.PebbleOptions{})
-		if err != nil {
-			return nil, err
-		}
-		w, err := store.WrapDatastore(p.Datastore(), store.WrapOptions{})
-		if err != nil {
-			return nil, err
-		}
-		return closeBoth{w, p}, nil
-	}}
-}
-
-type closeBoth struct {
-	store.Backend
-	under store.Backend
-}
-
-func (c closeBoth) Close() error {
-	if err := c.Backend.Close(); err != nil {
-		return err
-	}
-	return c.under.Close()
 }
 
 func wrappedUnsynced(testing.TB) storetest.Target {

@@ -38,6 +38,10 @@ func encodeRedo(b *Batch) []byte {
 			record = appendBytes(record, o.Upper)
 		}
 	}
+	return withChecksum(record)
+}
+
+func withChecksum(record []byte) []byte {
 	return binary.LittleEndian.AppendUint32(record, crc32.Checksum(record, castagnoli))
 }
 

@@ -40,7 +40,7 @@ func checkSnapshot(t testing.TB, target Target) {
 }
 
 func checkManySnapshots(t testing.TB, target Target) {
-	const n = 500
+	const n = 200
 	b := open(t, target)
 	all := make([]store.Snapshot, n)
 	for i := range all {
@@ -111,7 +111,7 @@ func beside(readers int, write func(), read func() (goOn bool)) {
 
 // checkAtomicBatches has a writer whose batches put the same number to all keys, or delete them all.
 func checkAtomicBatches(t testing.TB, target Target) {
-	const keys, rounds = 50, 200
+	const keys, rounds = 50, 100
 	b := open(t, target)
 	key := func(i int) string { return fmt.Sprintf("/n/t/%02d", i) }
 	write := func() {
@@ -160,7 +160,7 @@ func checkAtomicBatches(t testing.TB, target Target) {
 // checkMonotonicReads has a writer of batches that put one number to two keys: who has seen it at
 // one sees it, or a later one, at the other.
 func checkMonotonicReads(t testing.TB, target Target) {
-	const rounds = 500
+	const rounds = 200
 	keys := [2]string{"/n/t/a", "/n/t/z"}
 	b := open(t, target)
 	put := func(round int) {

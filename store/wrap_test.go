@@ -1,0 +1,332 @@
+package store_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"syscall"
+	"testing"
+
+	ds "github.com/ipfs/go-datastore"
+	"github.com/ipfs/go-datastore/query"
+	dssync "github.com/ipfs/go-datastore/sync"
+
+	"github.com/anabranchdb/anabranch/store"
+)
+
+// script is a list of batches with the states that they lead to: states[n] after n batches.
+type script struct {
+	batches []*store.Batch
+	states  []map[string]string
+}
+
+func newScript(n int) script {
+	rng := rand.New(rand.NewPCG(1, 1))
+	key := func() string { return fmt.Sprintf("/n/t/%02d", rng.IntN(20)) }
+	model := store.NewMemoryBackend()
+	s := script{states: []map[string]string{{}}}
+	for i := range n {
+		b := &store.Batch{}
+		b.Put("/n/t/step", []byte(fmt.Sprint(i+1)))
+		for range rng.IntN(6) {
+			b.Put(key(), []byte(fmt.Sprint(i+1)))
+		}
+		b.Delete(key())
+		if i%3 == 2 {
+			b.DeleteRange(key(), key())
+			b.Put(key(), []byte("after the range"))
+		}
+		s.batches = append(s.batches, b)
+		if _, err := model.Apply(b); err != nil {
+			panic(err)
+		}
+		s.states = append(s.states, contents(model))
+	}
+	return s
+}
+
+func contents(b store.Backend) map[string]string {
+	s, err := b.Snapshot()
+	if err != nil {
+		panic(err)
+	}
+	defer s.Close()
+	i, err := s.Iterate("", "")
+	if err != nil {
+		panic(err)
+	}
+	defer i.Close()
+	all := map[string]string{}
+	for i.Next() {
+		all[i.Key()] = string(i.Value())
+	}
+	if i.Err() != nil {
+		panic(i.Err())
+	}
+	return all
+}
+
+// TestWrapStoppedAtEveryOperation stops the datastore at every write and sync in turn, crashes, and
+// opens again: there must be a prefix of the batches, with all that Apply has acknowledged.
+func TestWrapStoppedAtEveryOperation(t *testing.T) {
+	s := newScript(9)
+	stopped := true
+	for n := 0; stopped; n++ {
+		for seed := range uint64(8) {
+			d := newCrashDatastore()
+			d.left = n
+			acknowledged := 0
+			w, err := store.WrapDatastore(d, store.WrapOptions{})
+			for err == nil && acknowledged < len(s.batches) {
+				if _, err = w.Apply(s.batches[acknowledged]); err == nil {
+					acknowledged++
+				}
+			}
+			if stopped = err != nil; stopped && !errors.Is(err, errStopped) {
+				t.Fatalf("stopped at %d: %v", n, err)
+			}
+			d = d.crash(rand.New(rand.NewPCG(seed, uint64(n))))
+			checkPrefix(t, d, s, acknowledged, fmt.Sprintf("stopped at %d, seed %d", n, seed))
+		}
+	}
+}
+
+// checkPrefix opens d, several times with a stop in the midst, and compares.
+func checkPrefix(t *testing.T, d *crashDatastore, s script, acknowledged int, when string) {
+	t.Helper()
+	for n := range 20 {
+		d.left = n
+		_, _ = store.WrapDatastore(d, store.WrapOptions{})
+		d = d.crash(rand.New(rand.NewPCG(uint64(n), 7)))
+	}
+	w, err := store.WrapDatastore(d, store.WrapOptions{})
+	if err != nil {
+		t.Fatalf("%s: %v", when, err)
+	}
+	got := contents(w)
+	step := 0
+	fmt.Sscan(got["/n/t/step"], &step)
+	if step < acknowledged || step > acknowledged+1 {
+		t.Fatalf("%s: there are %d batches, %d were acknowledged", when, step, acknowledged)
+	}
+	if want := s.states[step]; fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Fatalf("%s: after %d batches\n%v, want\n%v", when, step, got, want)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatalf("%s: Close: %v", when, err)
+	}
+	for key := range d.values {
+		if strings.HasPrefix(key.String(), "/.") {
+			t.Errorf("%s: Close leaves %s", when, key)
+		}
+	}
+}
+
+// TestWrapFailsWhole lets a batch fail after its redo record: from then on nobody may read half of it.
+func TestWrapFailsWhole(t *testing.T) {
+	d := newCrashDatastore()
+	w, err := store.WrapDatastore(d, store.WrapOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := w.Snapshot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := &store.Batch{}
+	b.Put("/n/t/a", []byte("1"))
+	b.Put("/n/t/b", []byte("1"))
+	d.left = 3 // the record, its sync, one of two puts
+	if _, err := w.Apply(b); !errors.Is(err, errStopped) {
+		t.Fatalf("Apply: %v", err)
+	}
+	d.left = -1
+	for what, call := range map[string]func() error{
+		"Get":             func() error { _, _, err := w.Get("/n/t/a"); return err },
+		"Apply":           func() error { _, err := w.Apply(b); return err },
+		"Snapshot":        func() error { _, err := w.Snapshot(); return err },
+		"Get of before":   func() error { _, _, err := s.Get("/n/t/a"); return err },
+		"Iterate, before": func() error { _, err := s.Iterate("", ""); return err },
+	} {
+		if err := call(); !errors.Is(err, errStopped) {
+			t.Errorf("%s: %v, want the failure", what, err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if w, err = store.WrapDatastore(d, store.WrapOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if got := contents(w); len(got) != 2 {
+		t.Errorf("opened again: %v", got)
+	}
+}
+
+func TestWrapLosesSnapshotsThatCostTooMuch(t *testing.T) {
+	w, err := store.WrapDatastore(newCrashDatastore(), store.WrapOptions{UndoBytes: 1000})
+	if err != nil {
+		t.Fatal(err)
+	}
+	put := func(key, value string) {
+		t.Helper()
+		b := &store.Batch{}
+		b.Put(key, []byte(value))
+		if _, err := w.Apply(b); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put("/n/t/small", "before")
+	put("/n/t/large", strings.Repeat("x", 2000))
+	s, err := w.Snapshot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	i, err := s.Iterate("", "")
+	if err != nil || !i.Next() {
+		t.Fatal(err)
+	}
+	for n := range 10_000 {
+		put("/n/t/small", fmt.Sprint(n)) // costs its undo once
+	}
+	if v, _, err := s.Get("/n/t/small"); string(v) != "before" || err != nil {
+		t.Errorf("Get = %q, %v", v, err)
+	}
+	put("/n/t/large", "")
+	if _, _, err := s.Get("/n/t/small"); !errors.Is(err, store.ErrSnapshotLost) {
+		t.Errorf("Get: %v, want ErrSnapshotLost", err)
+	}
+	if _, err := s.Iterate("", ""); !errors.Is(err, store.ErrSnapshotLost) {
+		t.Errorf("Iterate: %v, want ErrSnapshotLost", err)
+	}
+	if i.Next() || !errors.Is(i.Err(), store.ErrSnapshotLost) || !errors.Is(i.Close(), store.ErrSnapshotLost) {
+		t.Errorf("Next: %v, want ErrSnapshotLost", i.Err())
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	if fresh := contents(w); fresh["/n/t/small"] != "9999" || len(fresh) != 2 {
+		t.Errorf("a fresh snapshot: %v", fresh)
+	}
+}
+
+// oddDatastore answers queries in its own way, or fails to put.
+type oddDatastore struct {
+	ds.Batching
+	query func(q query.Query) query.Query
+	put   error
+}
+
+func (o oddDatastore) Query(ctx context.Context, q query.Query) (query.Results, error) {
+	return o.Batching.Query(ctx, o.query(q))
+}
+
+func (o oddDatastore) Batch(context.Context) (ds.Batch, error) { return ds.NewBasicBatch(o), nil }
+
+func (o oddDatastore) Put(ctx context.Context, key ds.Key, value []byte) error {
+	if o.put != nil {
+		return o.put
+	}
+	return o.Batching.Put(ctx, key, value)
+}
+
+// bySegment is the order of a datastore made of directories.
+type bySegment struct{}
+
+func (bySegment) Compare(a, b query.Entry) int {
+	return strings.Compare(strings.ReplaceAll(a.Key, "/", "\x00"), strings.ReplaceAll(b.Key, "/", "\x00"))
+}
+
+func TestWrapRefuses(t *testing.T) {
+	same := func(q query.Query) query.Query { return q }
+	for name, row := range map[string]struct {
+		odd  oddDatastore
+		want error
+	}{
+		"no order":          {oddDatastore{query: func(q query.Query) query.Query { q.Orders = nil; return q }}, store.ErrUnsuitable},
+		"order by segments": {oddDatastore{query: func(q query.Query) query.Query { q.Orders = []query.Order{bySegment{}}; return q }}, store.ErrUnsuitable},
+		"downwards":         {oddDatastore{query: func(q query.Query) query.Query { q.Orders = []query.Order{query.OrderByKeyDescending{}}; return q }}, store.ErrUnsuitable},
+		"no prefix":         {oddDatastore{query: func(q query.Query) query.Query { q.Prefix = ""; return q }}, store.ErrUnsuitable},
+		"no filter":         {oddDatastore{query: func(q query.Query) query.Query { q.Filters = nil; return q }}, store.ErrUnsuitable},
+		"bad key":           {oddDatastore{query: same, put: errors.New("bad key")}, store.ErrUnsuitable},
+		"full disk":         {oddDatastore{query: same, put: fmt.Errorf("put: %w", syscall.ENOSPC)}, store.ErrDiskFull},
+	} {
+		d := newCrashDatastore()
+		for i := range 20 { // so that a map does not happen to be in order
+			d.values[ds.RawKey(fmt.Sprintf("/n/t/%d", i))] = []byte("x")
+		}
+		row.odd.Batching = d
+		w, err := store.WrapDatastore(row.odd, store.WrapOptions{})
+		if !errors.Is(err, row.want) || w != nil || errors.Is(err, store.ErrUnsuitable) != (row.want == store.ErrUnsuitable) {
+			t.Errorf("%s: %v, want %v", name, err, row.want)
+		}
+	}
+}
+
+func TestWrapRefusesADamagedRedoRecord(t *testing.T) {
+	d := newCrashDatastore()
+	w, err := store.WrapDatastore(d, store.WrapOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := &store.Batch{}
+	b.Put("/n/t/a", []byte("value"))
+	if _, err := w.Apply(b); err != nil {
+		t.Fatal(err)
+	}
+	record := d.values[ds.RawKey("/.redo")]
+	for i := range record {
+		record[i] ^= 1
+		if _, err := store.WrapDatastore(d, store.WrapOptions{}); !errors.Is(err, store.ErrDamaged) {
+			t.Errorf("byte %d: %v, want ErrDamaged", i, err)
+		}
+		record[i] ^= 1
+	}
+	if _, err := store.WrapDatastore(d, store.WrapOptions{}); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestWrapQueriesNoMoreThanItMust looks at the prefixes, which are all that spares a full scan.
+func TestWrapQueriesNoMoreThanItMust(t *testing.T) {
+	var prefixes []string
+	odd := oddDatastore{Batching: dssync.MutexWrap(ds.NewMapDatastore()), query: func(q query.Query) query.Query {
+		prefixes = append(prefixes, q.Prefix)
+		return q
+	}}
+	w, err := store.WrapDatastore(odd, store.WrapOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := w.Snapshot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, row := range []struct{ lower, upper, want string }{
+		{"", "", ""},
+		{"/n/t/a", "", ""},
+		{"/n/t/", "/n/t0", "/n/t"},
+		{"/n/t/abc", "/n/t0", "/n/t"},
+		{"/n/t/abc", "/n/t/abd", "/n/t"},
+		{"/n/t/a", "/n/t/a0", "/n/t"},
+		{"/n/t/a", "/n/t1", "/n"},
+		{"/n/t/a", "/n/u", "/n"},
+		{"/n/", "/n0", "/n"},
+		{"/a/", "/b", ""},
+		{"/n/t/a", "/n/t/a", "/n/t"},
+	} {
+		prefixes = nil
+		i, err := s.Iterate(row.lower, row.upper)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := i.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if len(prefixes) != 1 || prefixes[0] != row.want {
+			t.Errorf("[%q, %q) queries %q, want %q", row.lower, row.upper, prefixes, row.want)
+		}
+	}
+}
