@@ -74,7 +74,7 @@ func acceptTold(told []ma.Multiaddr, remote ma.Multiaddr) []ma.Multiaddr {
 }
 
 // listenAddresses returns every address that is listened on, with "all addresses" replaced by
-// those that the interfaces have now.
+// those that the interfaces have now. Link-local IPv6 is left out: it means nothing elsewhere.
 func listenAddresses(listening []ma.Multiaddr) ([]ma.Multiaddr, error) {
 	if len(listening) == 0 {
 		return nil, nil
@@ -104,7 +104,7 @@ func (n *Node) announced() ([]ma.Multiaddr, error) {
 		}
 		addrs[i] = a
 	}
-	return addrs, nil
+	return slices.DeleteFunc(addrs, manet.IsIP6LinkLocal), nil
 }
 
 // addUnique appends those of more that are not in list, up to limit addresses.

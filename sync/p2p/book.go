@@ -254,9 +254,28 @@ func (b *book) trim() {
 	}
 }
 
+// attempt is a dial that is due.
+type attempt struct {
+	peer.AddrInfo
+	within time.Duration
+}
+
+// within returns how long one attempt may take. While nobody answers, libp2p sends its first packet
+// again after ever longer pauses, so a network that comes back is found sooner by fresh attempts;
+// every fourth gives a slow network its time.
+func (b *book) within(k *known, now time.Time) time.Duration {
+	if k.near(now) && k.tries%4 != 3 {
+		return b.timing.DialNear
+	}
+	return b.timing.Dial
+}
+
+// near reports whether k is a member that was here lately.
+func (k *known) near(now time.Time) bool { return k.member && now.Sub(k.seen) < nearWithin }
+
 // due returns the peers that are to be dialled now and marks them as being dialled, and when the
 // next one is. notBefore tells when the gate lets a peer be dialled.
-func (b *book) due(now time.Time, notBefore func(peer.ID) time.Time) (dial []peer.AddrInfo, next time.Time) {
+func (b *book) due(now time.Time, notBefore func(peer.ID) time.Time) (dial []attempt, next time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for id, k := range b.peers {
@@ -273,7 +292,7 @@ func (b *book) due(now time.Time, notBefore func(peer.ID) time.Time) (dial []pee
 		}
 		if !at.After(now) {
 			k.dialling = true
-			dial = append(dial, peer.AddrInfo{ID: id, Addrs: addrs})
+			dial = append(dial, attempt{peer.AddrInfo{ID: id, Addrs: addrs}, b.within(k, now)})
 		} else if next.IsZero() || at.Before(next) {
 			next = at
 		}
@@ -308,7 +327,7 @@ func (b *book) dialled(id peer.ID) {
 		return
 	}
 	limit := b.timing.RedialMax
-	if k.member && now.Sub(k.seen) < nearWithin {
+	if k.near(now) {
 		limit = b.timing.RedialNear
 	}
 	k.next = now.Add(pause(b.timing.RedialMin, limit, k.tries))

@@ -28,14 +28,14 @@ func (n *Node) redial() {
 	slots := make(chan struct{}, maxDials)
 	for {
 		dial, next := n.book.due(time.Now(), n.gate.dialAfter)
-		for _, info := range dial {
+		for _, a := range dial {
 			select {
 			case slots <- struct{}{}:
 			case <-n.ctx.Done():
 				return
 			}
 			n.tasks.run(func() {
-				n.dial(info)
+				n.dial(a)
 				<-slots
 				wake(n.book.kick)
 			})
@@ -65,17 +65,17 @@ func sleep(ctx context.Context, until time.Time, woken <-chan struct{}) bool {
 }
 
 // dial makes one attempt to reach a peer and waits until it is admitted or not.
-func (n *Node) dial(info peer.AddrInfo) {
+func (n *Node) dial(a attempt) {
 	n.stats.dials.Add(1)
-	ctx, cancel := context.WithTimeout(n.ctx, n.opts.Timing.Dial)
+	ctx, cancel := context.WithTimeout(n.ctx, a.within)
 	defer cancel()
-	n.clearBackoff(info.ID)
-	err := n.host.Connect(ctx, info)
-	if err != nil || n.gate.wait(info.ID) == nil {
+	n.clearBackoff(a.ID)
+	err := n.host.Connect(ctx, a.AddrInfo)
+	if err != nil || n.gate.wait(a.ID) == nil {
 		n.stats.dialFailures.Add(1)
-		n.log.Debug("dial failed", "peer", info.ID, "err", err)
+		n.log.Debug("dial failed", "peer", a.ID, "err", err)
 	}
-	n.book.dialled(info.ID)
+	n.book.dialled(a.ID)
 }
 
 // clearBackoff makes libp2p forget its own pause for a peer, which grows up to five minutes.

@@ -33,6 +33,7 @@ type gate struct {
 	key      []byte // for handshake proofs only
 	instance instanceID
 	deadline time.Duration // for a handshake, from the connection's start
+	settled  time.Duration // two sides that dial each other at once are done by then
 	log      *slog.Logger
 	stats    *counters
 
@@ -61,6 +62,7 @@ type member struct {
 
 type connection struct {
 	proven   bool
+	provenAt time.Time
 	greeted  bool // the one handshake that a connection may have has begun
 	instance instanceID
 	timeout  *time.Timer
@@ -80,12 +82,13 @@ type gateEvent struct {
 	reached  ma.Multiaddr
 }
 
-func newGate(closed context.Context, tasks *group, self peer.ID, clusterKey []byte, instance instanceID, deadline time.Duration, log *slog.Logger, stats *counters) *gate {
+func newGate(closed context.Context, tasks *group, self peer.ID, clusterKey []byte, instance instanceID, t Timing, log *slog.Logger, stats *counters) *gate {
 	return &gate{
 		self:     self,
 		key:      subkey(clusterKey, "hello"),
 		instance: instance,
-		deadline: deadline,
+		deadline: t.Handshake,
+		settled:  t.Dial + t.Handshake,
 		log:      log,
 		stats:    stats,
 		events:   newQueue[gateEvent](),
@@ -193,7 +196,8 @@ func (g *gate) disconnected(c network.Conn) {
 }
 
 // admit notes that the other side of c has proven the key. Connections to an earlier run of the
-// same peer are dead, whatever the transport believes: they are closed.
+// same peer are dead, whatever the transport believes, and so are older ones to a peer that dials
+// anew: it would not if it had them. They are closed.
 func (g *gate) admit(c network.Conn, instance instanceID) {
 	g.mu.Lock()
 	p := c.RemotePeer()
@@ -203,7 +207,7 @@ func (g *gate) admit(c network.Conn, instance instanceID) {
 		return
 	}
 	cs := m.conns[c]
-	cs.proven, cs.instance = true, instance
+	cs.proven, cs.provenAt, cs.instance = true, time.Now(), instance
 	cs.timeout.Stop()
 	g.unproven--
 	delete(g.shunned, p)
@@ -216,8 +220,9 @@ func (g *gate) admit(c network.Conn, instance instanceID) {
 		g.events.push(gateEvent{peer: p, admitted: true, reached: c.RemoteMultiaddr()})
 	}
 	var stale []network.Conn
+	inbound := c.Stat().Direction == network.DirInbound
 	for oc, o := range m.conns {
-		if o.proven && o.instance != instance {
+		if o.proven && (o.instance != instance || inbound && cs.provenAt.Sub(o.provenAt) > g.settled) {
 			stale = append(stale, oc)
 		}
 	}
@@ -302,6 +307,26 @@ func (g *gate) conclude(c network.Conn, s network.Stream, instance instanceID, e
 	}
 	s.Reset()
 	c.Close()
+}
+
+// prune closes all connections to p but one, unless one of them is young. Dials from both sides
+// make two; only of the one that carries heartbeats is a silent end noticed soon.
+func (g *gate) prune(p peer.ID, keep network.Conn) {
+	g.mu.Lock()
+	var spare []network.Conn
+	if m := g.members[p]; m != nil && m.conns[keep] != nil {
+		for c, cs := range m.conns {
+			if !cs.proven || time.Since(cs.provenAt) < g.deadline {
+				spare = nil
+				break
+			}
+			if c != keep {
+				spare = append(spare, c)
+			}
+		}
+	}
+	g.mu.Unlock()
+	g.closeAll(spare)
 }
 
 // closePeer closes every connection to p, without waiting for a network that may be gone.

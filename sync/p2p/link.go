@@ -400,7 +400,8 @@ func (l *link) reconcile() {
 }
 
 // watch disconnects the peer when nothing at all is heard of it: a cut that drops everything
-// silently is noticed by libp2p after half a minute only.
+// silently is noticed by libp2p after half a minute only. One side sees to it that there is one
+// connection.
 func (l *link) watch() {
 	t := l.node.opts.Timing
 	for sleep(l.ctx, time.Now().Add(t.Heartbeat/3), nil) {
@@ -409,6 +410,15 @@ func (l *link) watch() {
 			l.node.log.Info("peer is silent, disconnecting", "peer", l.peer, "silent", silent)
 			l.node.gate.closePeer(l.peer)
 			return
+		}
+		l.node.mu.Lock()
+		var carries network.Conn
+		if l.opens() && l.theirs != nil {
+			carries = l.session.stream.Conn()
+		}
+		l.node.mu.Unlock()
+		if carries != nil {
+			l.node.gate.prune(l.peer, carries)
 		}
 	}
 }

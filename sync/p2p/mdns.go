@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"time"
 
@@ -39,18 +40,9 @@ func (n *Node) watchInterfaces() {
 	last, first := "", true
 	for {
 		now := interfaces()
-		if changed := now != last; n.opts.MDNS && (changed || service == nil) {
+		if n.opts.MDNS && (now != last || service == nil) {
 			stop()
-			s := mdns.NewMdnsService(mdnsHost{n.host, n.announced}, serviceName(n.opts.ClusterKey), (*mdnsNotifee)(n))
-			if err := s.Start(); err != nil {
-				if changed {
-					n.log.Debug("mDNS cannot start yet", "err", err)
-				}
-				s.Close()
-			} else {
-				n.stats.mdnsStarts.Add(1)
-				service = s
-			}
+			service = n.startMDNS()
 		}
 		if now != last && !first {
 			n.log.Debug("network interfaces changed")
@@ -62,6 +54,30 @@ func (n *Node) watchInterfaces() {
 			return
 		}
 	}
+}
+
+// startMDNS returns nil when it cannot start yet.
+func (n *Node) startMDNS() mdns.Service {
+	if !multicast() {
+		return nil
+	}
+	s := mdns.NewMdnsService(mdnsHost{n.host, n.announced}, serviceName(n.opts.ClusterKey), (*mdnsNotifee)(n))
+	if err := s.Start(); err != nil {
+		n.log.Debug("mDNS cannot start yet", "err", err)
+		s.Close()
+		return nil
+	}
+	n.stats.mdnsStarts.Add(1)
+	return s
+}
+
+// multicast reports whether an interface is up that mDNS can use. Without one the library says so
+// on the standard logger at every try.
+func multicast() bool {
+	list, err := net.Interfaces()
+	return err == nil && slices.ContainsFunc(list, func(i net.Interface) bool {
+		return i.Flags&net.FlagUp != 0 && i.Flags&net.FlagMulticast != 0
+	})
 }
 
 // interfaces describes the interfaces that are up, and their addresses.
@@ -111,7 +127,7 @@ func (n mdnsNetwork) InterfaceListenAddresses() ([]ma.Multiaddr, error) {
 	}
 	var outside []ma.Multiaddr
 	for _, a := range all {
-		if !manet.IsIPLoopback(a) && !manet.IsIP6LinkLocal(a) {
+		if !manet.IsIPLoopback(a) {
 			outside = append(outside, a)
 		}
 	}

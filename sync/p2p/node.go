@@ -96,7 +96,7 @@ func New(opts Options) (*Node, error) {
 	n.ctx, n.cancel = context.WithCancel(context.Background())
 	var instance instanceID
 	rand.Read(instance[:])
-	n.gate = newGate(n.ctx, &n.tasks, self, opts.ClusterKey, instance, opts.Timing.Handshake, n.log, &n.stats)
+	n.gate = newGate(n.ctx, &n.tasks, self, opts.ClusterKey, instance, opts.Timing, n.log, &n.stats)
 	if err := n.start(); err != nil {
 		return nil, errors.Join(err, n.Close())
 	}

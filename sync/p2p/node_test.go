@@ -338,6 +338,14 @@ func TestSimultaneousDials(t *testing.T) {
 		if connectedPeers(a) != 1 || connectedPeers(b) != 1 {
 			t.Fatalf("%d and %d peers", connectedPeers(a), connectedPeers(b))
 		}
+		eventually(t, "one connection", func() bool {
+			return len(a.host.Network().Conns()) == 1 && len(b.host.Network().Conns()) == 1
+		})
+		ca.write("3")
+		eventually(t, "equal", func() bool { return ca.equal(cb) && len(cb.values()) == 3 })
+		if s := a.Stats(); s.Dials+b.Stats().Dials > 2 {
+			t.Errorf("dialled %d and %d times", s.Dials, b.Stats().Dials)
+		}
 	}
 }
 

@@ -68,6 +68,7 @@ type Timing struct {
 	Heartbeat   time.Duration // between two signs of life on a control stream
 	DeadAfter   time.Duration // a member that was silent for so long is disconnected
 	Dial        time.Duration // for one attempt to reach a peer
+	DialNear    time.Duration // the same for most attempts to reach a member seen within the last hour
 	RedialMin   time.Duration // pause after the first failed dial; doubled by each further one
 	RedialNear  time.Duration // longest pause for a member seen within the last hour
 	RedialMax   time.Duration // longest pause for every other peer
@@ -101,8 +102,9 @@ func DefaultOptions() Options {
 			Heartbeat:   3 * time.Second,
 			DeadAfter:   9 * time.Second,
 			Dial:        5 * time.Second,
+			DialNear:    2 * time.Second,
 			RedialMin:   500 * time.Millisecond,
-			RedialNear:  2 * time.Second,
+			RedialNear:  time.Second,
 			RedialMax:   10 * time.Second,
 			Resolve:     30 * time.Second,
 			SessionIdle: 30 * time.Second,
@@ -149,7 +151,7 @@ func (o Options) Validate() error {
 	}
 	errs = append(errs, o.Sync.Validate())
 	t := o.Timing
-	for _, d := range []time.Duration{t.Handshake, t.Heartbeat, t.Dial, t.RedialMin, t.Resolve, t.SessionIdle, t.Interfaces} {
+	for _, d := range []time.Duration{t.Handshake, t.Heartbeat, t.Dial, t.DialNear, t.RedialMin, t.Resolve, t.SessionIdle, t.Interfaces} {
 		if d <= 0 {
 			errs = append(errs, errors.New("p2p: every timing must be positive"))
 			break
