@@ -32,8 +32,9 @@ func (n *Namespace) Commit(ctx context.Context, fn func(*Tx) error) (Receipt, er
 // Tx is one transaction: what it reads is the newest state with its own edits on it, what it
 // writes becomes one unit. It belongs to the function that it was passed to.
 //
-// The argument seen of a removal or an assignment says what its author had seen: only live
-// entries that it covers are superseded. nil stands for all that is live here.
+// The argument seen of a removal or an assignment says what its author had seen: of what was live
+// before the transaction only entries that it covers are superseded. nil stands for all that is
+// live here. A counter that the transaction itself has changed counts as changed since seen.
 type Tx struct {
 	g    *group
 	over *overlay
@@ -171,7 +172,19 @@ func (t *Tx) Assign(p crdt.Path, value []byte, seen crdt.VersionVector) error {
 		return err
 	}
 	t.adds = true
-	return t.edit(p, crdt.Assign(live, p, t.dot(), t.time, value, seen))
+	return t.edit(p, t.supersede(live, crdt.Assign(live, p, t.dot(), t.time, value, seen)))
+}
+
+// supersede adds what this transaction itself wrote at the path to what an edit kills: a
+// transaction sees its own writes, and no clock before it says so.
+func (t *Tx) supersede(live []crdt.Entry, e crdt.Edit) crdt.Edit {
+	for _, x := range live {
+		if t.own(x.Dot) && !x.Kind.NamedOnly() && !slices.Contains(e.Kill, x.Dot) {
+			e.Kill = append(e.Kill, x.Dot)
+		}
+	}
+	slices.SortFunc(e.Kill, crdt.Dot.Compare)
+	return e
 }
 
 // Add puts the member at p into its set and reports whether it was absent.
@@ -191,7 +204,7 @@ func (t *Tx) Remove(p crdt.Path, seen crdt.VersionVector) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	e := crdt.Remove(live, seen)
+	e := t.supersede(live, crdt.Remove(live, seen))
 	if e.Empty() {
 		return false, nil
 	}
@@ -215,7 +228,7 @@ func (t *Tx) Delete(prefix crdt.Path, seen crdt.VersionVector) (changed bool, er
 			}
 			changed = changed || reset
 		}
-		e := crdt.Remove(item.Entries, seen)
+		e := t.supersede(item.Entries, crdt.Remove(item.Entries, seen))
 		if e.Empty() {
 			continue
 		}
