@@ -3,46 +3,12 @@ package sync
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/anabranchdb/anabranch/crdt"
 	"github.com/anabranchdb/anabranch/delta"
 )
-
-// peer is what is known of another copy.
-type peer struct {
-	id        PeerID
-	connected bool
-	broken    bool // a Disconnect is under way
-	heard     time.Time
-
-	// clock and runs are what it told last. They are up to date with its stream iff synced;
-	// before that they may stem from an earlier connection, or be nil.
-	clock  crdt.VersionVector
-	runs   delta.Runs
-	synced bool
-	// asking is not nil while an answer to an ask is due.
-	asking *asking
-
-	// Repair.
-	greeted    bool               // a first comparison was made on this connection
-	gap        crdt.VersionVector // what it has and we lack, nil when nothing is known
-	gapAt      time.Time          // gossip has until then to bring it
-	attempted  bool               // a pull for the gap ended well
-	failures   int
-	retryAt    time.Time
-	doubted    bool   // it made a claim that is being looked into
-	compare    bool   // digests differed: a comparing pull is due
-	mismatched string // clock hash for which that was raised
-}
-
-// asking is a clock that arrives in pages.
-type asking struct {
-	base    view // what the bucket hashes were made of; zero when there were none
-	started bool
-	clock   crdt.VersionVector
-	runs    delta.Runs
-}
 
 // Clocks up to this many components are asked for whole.
 const smallClock = 64
@@ -50,84 +16,8 @@ const smallClock = 64
 // pageComponents is how many components, with their runs, one message carries: about 50 KiB.
 const pageComponents = 1000
 
-func (e *Engine) peerUp(now time.Time, id PeerID) {
-	p := e.peers[id]
-	if p == nil {
-		if !e.makeRoom() {
-			e.do(Disconnect{Peer: id, Reason: fmt.Errorf("sync: more than %d peers", e.cfg.MaxPeers)})
-			return
-		}
-		p = &peer{id: id}
-		e.peers[id] = p
-	}
-	*p = peer{id: id, connected: true, heard: p.heard, clock: p.clock, runs: p.runs, failures: p.failures,
-		retryAt: p.retryAt, mismatched: p.mismatched}
-	e.hello(now, p, flagFirst)
-}
-
-// makeRoom forgets the disconnected peer that was heard longest ago if there are too many.
-func (e *Engine) makeRoom() bool {
-	if len(e.peers) < e.cfg.MaxPeers {
-		return true
-	}
-	var oldest *peer
-	for _, p := range e.peers {
-		if !p.connected && (oldest == nil || p.heard.Before(oldest.heard) ||
-			p.heard.Equal(oldest.heard) && p.id < oldest.id) {
-			oldest = p
-		}
-	}
-	if oldest != nil {
-		delete(e.peers, oldest.id)
-	}
-	return oldest != nil
-}
-
-func (e *Engine) peerDown(id PeerID) {
-	p := e.peers[id]
-	if p == nil {
-		return
-	}
-	p.connected, p.broken, p.synced, p.asking, p.gap = false, false, false, nil, nil
-	if e.pulling == id {
-		e.do(CancelPull{})
-	}
-}
-
-// disconnect ends the exchange with a peer that broke the rules.
-func (e *Engine) disconnect(id PeerID, reason error) {
-	if p := e.peers[id]; p != nil {
-		p.broken = true
-	}
-	e.do(Disconnect{Peer: id, Reason: reason})
-}
-
-// message takes in what a peer's engine sent.
-func (e *Engine) message(now time.Time, id PeerID, data []byte) {
-	p := e.peers[id]
-	if e.err != nil || p == nil || !p.connected || p.broken {
-		return
-	}
-	m, err := decode(data)
-	if err == nil && m != nil {
-		p.heard = now
-		switch m.kind {
-		case kindHello:
-			err = e.heardHello(now, p, m)
-		case kindAsk:
-			err = e.heardAsk(now, p, m)
-		case kindClock:
-			err = e.heardClock(now, p, m)
-		case kindTell:
-			err = e.heardTell(now, p, m)
-		default:
-			err = fmt.Errorf("%w: kind %d between engines", ErrUnexpected, m.kind)
-		}
-	}
-	if err != nil {
-		e.disconnect(id, err)
-	}
-}
+// maxAsks bounds the hellos whose answer is waited for.
+const maxAsks = 64
 
 // untold reports whether the durable clock has grown since it was told.
 func (e *Engine) untold() bool {
@@ -176,15 +66,23 @@ func pages(k kind, cs []component, runs delta.Runs) []*message {
 }
 
 // hello sends the hashes of what is told now. Tells that are due go first, so that the stream
-// has said all that the hashes cover.
-func (e *Engine) hello(now time.Time, p *peer, flags uint64) {
+// has said all that the hashes cover. number is that of the hello which this one answers.
+func (e *Engine) hello(now time.Time, p *peer, flags, number uint64) {
 	if e.err != nil {
 		return
 	}
 	if e.untold() {
 		e.tell(now)
 	}
-	m := message{kind: kindHello, flags: flags, clockHash: e.view.clockHash, runsHash: e.view.runsHash,
+	if flags&flagReply != 0 {
+		if len(p.asks) == maxAsks {
+			p.asks, p.answer = p.asks[1:], max(p.answer-1, 0)
+		}
+		e.asked++
+		number = e.asked
+		p.asks = append(p.asks, request{number: number, at: now})
+	}
+	m := message{kind: kindHello, flags: flags, number: number, clockHash: e.view.clockHash, runsHash: e.view.runsHash,
 		digest: append([]byte(nil), e.st.Digest[:]...)}
 	e.do(Send{Peer: p.id, Data: m.encode()})
 }
@@ -193,7 +91,7 @@ func (e *Engine) hello(now time.Time, p *peer, flags uint64) {
 func (e *Engine) ask(now time.Time, id PeerID) {
 	for _, p := range e.sorted() {
 		if id == "" || p.id == id {
-			e.hello(now, p, flagReply)
+			e.hello(now, p, flagReply, 0)
 		}
 	}
 }
@@ -205,8 +103,15 @@ func (e *Engine) heardHello(now time.Time, p *peer, m *message) error {
 	if m.has(flagFirst) {
 		p.synced, p.asking, p.gap, p.greeted = false, nil, nil, false
 	}
-	if m.has(flagFirst | flagReply) {
-		e.hello(now, p, 0)
+	switch {
+	case m.has(flagReply):
+		e.hello(now, p, flagAnswer, m.number)
+	case m.has(flagFirst):
+		e.hello(now, p, 0, 0)
+	case m.has(flagAnswer):
+		if i := slices.IndexFunc(p.asks, func(r request) bool { return r.number == m.number }); i >= 0 {
+			p.answer = i + 1
+		}
 	}
 	sameClock := bytes.Equal(m.clockHash, e.view.clockHash)
 	switch {

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/anabranchdb/anabranch/delta"
 )
 
 // MaxMessageBytes bounds every message of an engine or a session; the transport refuses longer
@@ -22,7 +24,8 @@ type Config struct {
 	MaxPeers int
 	// MaxReplicas bounds the components of a clock that a peer may tell.
 	MaxReplicas int
-	// MaxPendingUnits and MaxPendingBytes bound what waits for its predecessors.
+	// MaxPendingUnits and MaxPendingBytes bound what waits for its predecessors, and what is
+	// handed over and not durable yet.
 	MaxPendingUnits int
 	MaxPendingBytes int
 	// PendingAge is how long a unit may wait.
@@ -54,8 +57,8 @@ func DefaultConfig() Config {
 	return Config{
 		MaxPeers:        1024,
 		MaxReplicas:     1 << 16,
-		MaxPendingUnits: 1 << 14,
-		MaxPendingBytes: 16 << 20,
+		MaxPendingUnits: 2 * delta.MaxFrameUnits,
+		MaxPendingBytes: 8 << 20,
 		PendingAge:      time.Minute,
 		TellInterval:    100 * time.Millisecond,
 		GapGrace:        200 * time.Millisecond,
@@ -80,8 +83,9 @@ func (c Config) Validate() error {
 	}
 	positive("MaxPeers", c.MaxPeers > 0)
 	positive("MaxReplicas", c.MaxReplicas > 0)
-	positive("MaxPendingUnits", c.MaxPendingUnits > 0)
-	positive("MaxPendingBytes", c.MaxPendingBytes > 0)
+	if c.MaxPendingUnits < delta.MaxFrameUnits || c.MaxPendingBytes < delta.MaxFrameBytes {
+		errs = append(errs, errors.New("sync: MaxPendingUnits and MaxPendingBytes must have room for a frame"))
+	}
 	positive("PendingAge", c.PendingAge > 0)
 	positive("TellInterval", c.TellInterval > 0)
 	positive("GapGrace", c.GapGrace > 0)

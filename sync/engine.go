@@ -42,6 +42,7 @@ type Engine struct {
 	claims    []doubt
 	refreshAt time.Time // when to ask again for the answer to Refresh
 	foreign   map[crdt.ReplicaID]bool
+	asked     uint64 // hellos that wanted an answer so far
 }
 
 // handed is a unit in flight.
@@ -214,7 +215,7 @@ func (e *Engine) backOff(n int) time.Duration {
 func (e *Engine) Peers() []PeerStatus {
 	ps := make([]PeerStatus, 0, len(e.peers))
 	for _, p := range e.peers {
-		s := PeerStatus{ID: p.id, Connected: p.connected, LastExchange: p.heard}
+		s := PeerStatus{ID: p.id, Connected: p.connected, LastExchange: p.heard, Answered: p.answered}
 		if p.clock != nil {
 			s.Clock = p.clock.Clone()
 		}

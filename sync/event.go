@@ -18,8 +18,8 @@ type Status struct {
 	Runs delta.Runs
 	// Digest is that of all live entries at Clock.
 	Digest delta.Digest
-	// OwnRuns holds every run of Replica, in the order in which they began. Two runs may have
-	// the same first seq when the earlier one issued nothing.
+	// OwnRuns holds every run of Replica, in the order in which they began; very old ones may be
+	// left out. Two runs may have the same first seq when the earlier one issued nothing.
 	OwnRuns []delta.Run
 }
 
@@ -75,8 +75,8 @@ type (
 		Err  error
 	}
 
-	// Ask makes the engine ask the peer for its clock at once; an empty Peer means all. The
-	// answer shows as a PeerStatus with a LastExchange after now.
+	// Ask makes the engine ask the peer for its clock at once; an empty Peer means all. Once it
+	// has answered, Answered of its PeerStatus is the time of this event or a later one.
 	Ask struct{ Peer PeerID }
 
 	// Refreshed answers Refresh: the status as it was at some instant after it.
@@ -183,6 +183,9 @@ type PeerStatus struct {
 	Connected bool
 	// Clock is the clock that was heard last, nil while none was. It is durable at the peer.
 	Clock crdt.VersionVector
-	// LastExchange is when anything was heard of it last; zero when nothing ever was.
+	// LastExchange is when it told of its clock last, if only that nothing has changed; zero
+	// when it never did.
 	LastExchange time.Time
+	// Answered is when the newest Ask was made that it has answered: Clock is not older.
+	Answered time.Time
 }

@@ -1,6 +1,7 @@
 package sync
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -46,8 +47,11 @@ func decodeGossip(data []byte) (*delta.Frame, *message, error) {
 
 func decodeFrame(body []byte) (*delta.Frame, error) {
 	f, err := delta.DecodeFrame(body)
+	if errors.Is(err, delta.ErrVersion) {
+		return nil, fmt.Errorf("%w: %w", ErrVersion, err)
+	}
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrMalformed, err)
+		return nil, malformed(err)
 	}
 	for i := range f.Units {
 		if err := checkUnit(f.Units[i]); err != nil {
@@ -59,7 +63,7 @@ func decodeFrame(body []byte) (*delta.Frame, error) {
 
 func checkUnit(u delta.Unit) error {
 	if err := delta.Validate(u); err != nil {
-		return fmt.Errorf("%w: %w", ErrMalformed, err)
+		return malformed(err)
 	}
 	if u.Last > maxSeq {
 		return fmt.Errorf("%w: seq %d", ErrMalformed, u.Last)
@@ -164,14 +168,10 @@ func (e *Engine) announced(now time.Time, from PeerID, m *message) {
 
 // drain hands over what has become ready.
 func (e *Engine) drain(now time.Time) {
-	if e.pend.units == 0 || now.Before(e.applyAfter) {
+	if e.pend.units == 0 || now.Before(e.applyAfter) || e.backlogged() {
 		return
 	}
-	room := e.cfg.MaxPendingBytes - e.inflightBytes
-	if room <= 0 {
-		return
-	}
-	ready := e.pend.take(e.mirror, room)
+	ready := e.pend.take(e.mirror, e.cfg.MaxPendingBytes-e.inflightBytes)
 	if len(ready) == 0 {
 		return
 	}
@@ -188,6 +188,11 @@ func (e *Engine) drain(now time.Time) {
 		e.appliedAt = now
 	}
 	e.do(a)
+}
+
+// backlogged reports whether so much is handed over and not yet durable that the rest waits.
+func (e *Engine) backlogged() bool {
+	return e.inflightBytes >= e.cfg.MaxPendingBytes || len(e.inflight) >= e.cfg.MaxPendingUnits
 }
 
 // applyFailed pauses the handing over and forgets what was handed over in vain.

@@ -28,7 +28,7 @@ func claimOf(r crdt.ReplicaID, clock crdt.VersionVector, runs delta.Runs) claim 
 }
 
 // checkOwn judges a claim about the replica of the status itself, whose history is known in
-// full. It returns ErrFork unless this copy issued that seq, in that run.
+// full, or back to some run. It returns ErrFork unless this copy issued that seq, in that run.
 func (s Status) checkOwn(c claim) error {
 	if have := s.Clock[s.Replica]; c.Seq > have {
 		return fmt.Errorf("%w: seq %d of %v was seen, this copy issued %d", ErrFork, c.Seq, s.Replica, have)
@@ -36,14 +36,14 @@ func (s Status) checkOwn(c claim) error {
 	if c.Run == (delta.Run{}) {
 		return nil
 	}
-	if own := runAt(s.OwnRuns, c.Seq); own != c.Run {
+	if own := runAt(s.OwnRuns, c.Seq); own != c.Run && own != (delta.Run{}) {
 		return fmt.Errorf("%w: seq %d of %v was seen from the run that began at %d as %016x, here it is from %d, %016x",
 			ErrFork, c.Seq, s.Replica, c.Run.First, c.Run.Nonce, own.First, own.Nonce)
 	}
 	return nil
 }
 
-// runAt returns the run that issued seq, the zero run if none did.
+// runAt returns the run that issued seq, the zero run if that is older than all that are known.
 func runAt(runs []delta.Run, seq uint64) delta.Run {
 	var at delta.Run
 	for _, r := range runs {

@@ -63,13 +63,15 @@ type message struct {
 	unit      []uint64    // 15: origin, first, last, size
 	mode      uint64      // 16
 	text      []byte      // 17
+	number    uint64      // 18: of a hello that wants an answer, or which it answers
 }
 
 // Bits of message.flags.
 const (
-	flagMore  = 1 << iota // more pages of this kind follow
-	flagFirst             // hello: the stream is new, forget what was said before
-	flagReply             // hello: answer with one
+	flagMore   = 1 << iota // more pages of this kind follow
+	flagFirst              // hello: the stream is new, forget what was said before
+	flagReply              // hello: answer with one
+	flagAnswer             // hello: it is one
 )
 
 func (m *message) has(flag uint64) bool { return m.flags&flag != 0 }
@@ -133,6 +135,7 @@ func (m *message) fields(f func(key int, v any)) {
 	list(15, m.unit)
 	num(16, m.mode)
 	raw(17, m.text)
+	num(18, m.number)
 }
 
 // take stores one decoded field and reports whether the key is known. Values of another shape
@@ -173,6 +176,8 @@ func (m *message) take(key uint64, v fieldValue) (known bool, err error) {
 		m.mode, err = v.number()
 	case 17:
 		m.text, err = v.raw(-1)
+	case 18:
+		m.number, err = v.number()
 	default:
 		return false, nil
 	}

@@ -26,7 +26,7 @@ func vectors() []*message {
 	live := delta.NewDotSet()
 	live.AddRange(idA, 3, 1000)
 	return []*message{
-		{kind: kindHello, flags: flagFirst | flagReply, clockHash: hash, runsHash: hash, digest: digest},
+		{kind: kindHello, flags: flagFirst | flagReply, number: 300, clockHash: hash, runsHash: hash, digest: digest},
 		{kind: kindAsk},
 		{kind: kindAsk, buckets: make([]byte, buckets*shortHashBytes)},
 		{kind: kindClock, flags: flagMore, mask: make([]byte, buckets/8), clock: clock, runs: runs},

@@ -342,7 +342,7 @@ func showMessage(t *testing.T, data []byte) string {
 		t.Fatalf("message %x: %v", data, err)
 	}
 	name := map[kind]string{kindHello: "hello", kindAsk: "ask", kindClock: "clock", kindTell: "tell"}[m.kind]
-	for flag, word := range []string{" more", " first", " reply"} {
+	for flag, word := range []string{" more", " first", " reply", " answer"} {
 		if m.has(1 << flag) {
 			name += word
 		}

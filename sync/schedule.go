@@ -11,6 +11,10 @@ import (
 
 // learned is called when what is known of a peer's clock has changed in these components.
 func (e *Engine) learned(now time.Time, p *peer, changed []component) {
+	p.heard = now
+	if p.answer > 0 {
+		p.answered, p.asks, p.answer = p.asks[p.answer-1].at, p.asks[p.answer:], 0
+	}
 	e.believe(p.id, changed, p.clock, p.runs)
 	grace := e.cfg.GapGrace
 	if !p.greeted {
@@ -130,23 +134,27 @@ func (e *Engine) watch(now time.Time, p *peer, grace time.Duration) {
 func (e *Engine) check(now time.Time) {
 	e.checkAt = now.Add(e.jittered(e.cfg.CheckInterval))
 	if ps := e.sorted(); len(ps) > 0 {
-		e.hello(now, ps[e.rng.IntN(len(ps))], flagReply)
+		e.hello(now, ps[e.rng.IntN(len(ps))], flagReply, 0)
 	}
 }
 
 // schedule starts a pull if one is due and none is under way.
 func (e *Engine) schedule(now time.Time) {
 	e.fetchLarge(now)
-	var best *peer
+	var best []*peer
 	var most uint64
 	for _, p := range e.sorted() {
 		missing, due := e.due(now, p)
-		if due && e.pulling == "" && (best == nil || missing > most) {
-			best, most = p, missing
+		if !due || missing < most {
+			continue
 		}
+		if missing > most {
+			best, most = nil, missing
+		}
+		best = append(best, p)
 	}
-	if best != nil {
-		e.pull(best.id, UnitRef{})
+	if len(best) > 0 && e.pulling == "" {
+		e.pull(best[e.rng.IntN(len(best))].id, UnitRef{})
 	}
 }
 
@@ -159,6 +167,8 @@ func (e *Engine) due(now time.Time, p *peer) (missing uint64, due bool) {
 		} else if p.attempted { // it went well and did not bring it
 			p.attempted = false
 			e.failed(now, p)
+		} else if e.backlogged() { // what is missing may be what waits
+			p.gapAt = now.Add(e.cfg.GapGrace)
 		}
 	}
 	ready := p.synced && !p.doubted && !now.Before(p.retryAt)
@@ -234,7 +244,6 @@ func (e *Engine) pullEnded(now time.Time, ev Pulled) {
 	var mismatch *MismatchError
 	switch {
 	case ev.Err == nil:
-		p.heard = now
 		if whole {
 			p.attempted, p.compare = true, false
 		}
