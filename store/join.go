@@ -273,7 +273,9 @@ func (n *Namespace) endJoin(g *group, j *stateJoin) error {
 			n.c.floors[r] = seq // the units in between were never seen here
 		}
 	}
-	n.c.Joining = false
+	if len(j.To) > 0 { // else nobody has told anything
+		n.c.Joining = false
+	}
 	g.joined = true
 	g.side.DeleteRange(n.keys.table('s'))
 	n.stagedMu.Lock()
