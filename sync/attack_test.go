@@ -116,14 +116,14 @@ func disturb(rng *rand.Rand, ms [][]byte, change bool) [][]byte {
 // TestPullRefuses lists what a sender may not say: each is ErrMalformed, and nothing is flipped.
 func TestPullRefuses(t *testing.T) {
 	entry := func(r crdt.ReplicaID, seq uint64) []byte {
-		return appendRecord(nil, delta.AppendEntry([]byte{recordEntry}, newEntry(r, seq, 1)))
+		return appendItem(nil, delta.AppendEntry([]byte{itemEntry}, newEntry(r, seq, 1)))
 	}
 	dots := func(ds ...crdt.Dot) []byte {
 		set := delta.NewDotSet()
 		for _, d := range ds {
 			set.Add(d)
 		}
-		return appendRecord(nil, delta.AppendDotSet([]byte{recordDots}, set))
+		return appendItem(nil, delta.AppendDotSet([]byte{itemDots}, set))
 	}
 	chunk := func(b []byte) *message { return &message{kind: kindChunk, size: uint64(len(b)), data: b} }
 	for name, ms := range map[string][]*message{
@@ -133,11 +133,11 @@ func TestPullRefuses(t *testing.T) {
 		"an entry twice":                    {chunk(append(entry(idA, 7), entry(idA, 7)...))},
 		"dots that were not cached":         {chunk(dots(crdt.Dot{Replica: idA, Seq: 8}))},
 		"an early end":                      {chunk(entry(idA, 7)), {kind: kindEnd, size: 2}},
-		"an end within a record":            {chunk(entry(idA, 7)[:9]), {kind: kindEnd}},
-		"a record without end":              {chunk(bytes.Repeat([]byte{0xff}, 11))},
-		"a record that is too long":         {chunk([]byte{0xff, 0xff, 0xff, 0x7f})},
-		"a record of no kind":               {chunk([]byte{1, 77})},
-		"an empty record":                   {chunk([]byte{0})},
+		"an end within an item":             {chunk(entry(idA, 7)[:9]), {kind: kindEnd}},
+		"an item without end":               {chunk(bytes.Repeat([]byte{0xff}, 11))},
+		"an item that is too long":          {chunk([]byte{0xff, 0xff, 0xff, 0x7f})},
+		"an item of no kind":                {chunk([]byte{1, 77})},
+		"an empty item":                     {chunk([]byte{0})},
 		"an empty chunk":                    {{kind: kindChunk}},
 		"a chunk that lies about its size":  {{kind: kindChunk, size: chunkBytes + 1, data: []byte{1}}},
 		"a chunk that is not packed":        {{kind: kindChunk, size: 100, data: []byte{1, 2, 3}}},

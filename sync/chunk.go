@@ -9,7 +9,7 @@ import (
 )
 
 // What a session streams is one sequence of bytes, cut into chunks of at most chunkBytes, each
-// packed by itself. In it stand records: a length as uvarint, then that many bytes.
+// packed by itself. In it stand items: a length as uvarint, then that many bytes.
 const (
 	chunkBytes = 256 << 10
 	packBytes  = 256 // smaller chunks are not worth packing
@@ -17,8 +17,8 @@ const (
 	// maxWindow bounds the credit that a sender believes.
 	maxWindow = 64
 
-	// maxStateRecord bounds a record that is an entry or a piece of a set of dots.
-	maxStateRecord = 2 << 20
+	// maxStateItem bounds an item that is an entry or a piece of a set of dots.
+	maxStateItem = 2 << 20
 )
 
 // The packers hold no state between two chunks, and no goroutine.
@@ -71,17 +71,17 @@ func unpack(buf []byte, m *message) ([]byte, error) {
 	return append(buf, b...), nil
 }
 
-// appendRecord appends a record.
-func appendRecord(b, record []byte) []byte {
-	return append(binary.AppendUvarint(b, uint64(len(record))), record...)
+// appendItem appends an item.
+func appendItem(b, item []byte) []byte {
+	return append(binary.AppendUvarint(b, uint64(len(item))), item...)
 }
 
-// cutRecord takes the first record from b if b holds all of it.
-func cutRecord(b []byte, limit uint64) (record, rest []byte, ok bool, err error) {
+// cutItem takes the first item from b if b holds all of it.
+func cutItem(b []byte, limit uint64) (item, rest []byte, ok bool, err error) {
 	n, used := binary.Uvarint(b)
 	switch {
 	case used < 0 || used == 0 && len(b) >= binary.MaxVarintLen64 || used > 0 && n > limit:
-		return nil, nil, false, fmt.Errorf("%w: a record of %d bytes", ErrMalformed, n)
+		return nil, nil, false, fmt.Errorf("%w: an item of %d bytes", ErrMalformed, n)
 	case used == 0 || uint64(len(b)-used) < n:
 		return nil, b, false, nil
 	}

@@ -6,12 +6,12 @@
 // Nothing in this package starts a goroutine, reads a clock, opens a file or a socket, or logs.
 // Time is an argument, randomness is a seed of [Config], and what is to be done in the world is
 // returned: messages as bytes, everything else as an [Action]. So the same code runs under
-// libp2p and in a simulator, and a run is repeated by repeating its inputs. An Engine, a [PullSession]
-// and a [ServeSession] are each for one goroutine at a time.
+// libp2p and in a simulator, and a run is repeated by repeating its inputs. An [Engine], a
+// [PullSession] and a [ServeSession] are each for one goroutine at a time.
 //
 // # Engine
 //
-// An [Engine] stands for one copy of a namespace. Its driver feeds it events with
+// An engine stands for one copy of a namespace. Its driver feeds it events with
 // [Engine.Handle], carries out the actions that come back in their order, and calls it with a
 // [Tick] no later than [Engine.Wake] says. Its knowledge of the local copy is what [Committed]
 // told it last, which is always durable.
@@ -19,11 +19,10 @@
 // # Sessions
 //
 // A repair is one pull over one ordered, reliable stream of messages: the copy that is behind
-// runs a [PullSession] against its [Sink], the other one a [ServeSession] against a [Source]. Each message in
-// gives messages out; the stream carries them with their length, at most [MaxMessageBytes].
-// [NewPull], [PullSession.Start] and [PullSession.Handle] on one side; [NewServe], [ServeSession.Handle] and
-// [ServeSession.Close] on the other. When Handle reports done, what it returned is still to be sent.
-// [NewPullUnit] fetches one unit that was too large for gossip.
+// runs a [PullSession] against its [Sink], the other one a [ServeSession] against a [Source].
+// Each message in gives messages out; the stream carries them with their length, at most
+// [MaxMessageBytes]. When Handle reports done, what it returned is still to be sent. The
+// transport bounds how long the other side may be silent; sessions know no time.
 //
 // A transport that forwards gossip calls [CheckGossip] before it does, so that nobody is blamed
 // for what another one made up.

@@ -22,10 +22,10 @@ type PullSession struct {
 	c2    crdt.VersionVector
 	runs2 delta.Runs
 
-	buf      []byte // of the stream, less than a record
+	buf      []byte // of the stream, less than an item
 	consumed uint64 // chunks since credit was given
 	ended    bool   // the stream has ended
-	records  uint64
+	items    uint64
 
 	cached   *delta.DotSet
 	streamed *delta.DotSet // S

@@ -6,7 +6,7 @@ import (
 	"github.com/anabranchdb/anabranch/delta"
 )
 
-// chunk takes in a piece of the stream and hands on the records that it completes.
+// chunk takes in a piece of the stream and hands on the items that it completes.
 func (p *PullSession) chunk(m *message) ([][]byte, error) {
 	var err error
 	if p.buf, err = unpack(p.buf, m); err != nil {
@@ -28,21 +28,21 @@ func (p *PullSession) chunk(m *message) ([][]byte, error) {
 	return encodeAll(credit), nil
 }
 
-// cut calls f with every complete record of the buffer and keeps the rest.
-func (p *PullSession) cut(limit uint64, f func(record []byte) error) error {
+// cut calls f with every complete item of the buffer and keeps the rest.
+func (p *PullSession) cut(limit uint64, f func(item []byte) error) error {
 	b := p.buf
 	for {
-		record, rest, ok, err := cutRecord(b, limit)
+		item, rest, ok, err := cutItem(b, limit)
 		if err != nil {
 			return err
 		}
 		if !ok {
 			break
 		}
-		if err := f(record); err != nil {
+		if err := f(item); err != nil {
 			return err
 		}
-		p.records++
+		p.items++
 		b = rest
 	}
 	if len(b) < len(p.buf) {
@@ -55,8 +55,8 @@ func (p *PullSession) cut(limit uint64, f func(record []byte) error) error {
 func (p *PullSession) units() error {
 	var us []delta.Unit
 	runs := delta.Runs{}
-	err := p.cut(delta.MaxUnitBytes, func(record []byte) error {
-		u, err := delta.DecodeUnit(record)
+	err := p.cut(delta.MaxUnitBytes, func(item []byte) error {
+		u, err := delta.DecodeUnit(item)
 		if err != nil {
 			return fmt.Errorf("%w: %w", ErrMalformed, err)
 		}
@@ -80,7 +80,7 @@ func (p *PullSession) units() error {
 
 func (p *PullSession) wanted(u delta.Unit, before int) bool {
 	if p.ref != (UnitRef{}) {
-		return u.Origin == p.ref.Origin && u.First == p.ref.First && before == 0 && p.records == 0
+		return u.Origin == p.ref.Origin && u.First == p.ref.First && before == 0 && p.items == 0
 	}
 	return u.Last <= p.c2[u.Origin] && u.First > p.st.Clock[u.Origin]
 }
@@ -88,17 +88,17 @@ func (p *PullSession) wanted(u delta.Unit, before int) bool {
 // entries stages the entries that have arrived.
 func (p *PullSession) entries() error {
 	p.staging = nil
-	err := p.cut(maxStateRecord, func(record []byte) error {
-		if len(record) == 0 {
-			return fmt.Errorf("%w: empty record", ErrMalformed)
+	err := p.cut(maxStateItem, func(item []byte) error {
+		if len(item) == 0 {
+			return fmt.Errorf("%w: empty item", ErrMalformed)
 		}
-		switch record[0] {
-		case recordEntry:
-			return p.entry(record[1:])
-		case recordDots:
-			return p.dots(record[1:])
+		switch item[0] {
+		case itemEntry:
+			return p.entry(item[1:])
+		case itemDots:
+			return p.dots(item[1:])
 		}
-		return fmt.Errorf("%w: record of kind %d", ErrVersion, record[0])
+		return fmt.Errorf("%w: item of kind %d", ErrVersion, item[0])
 	})
 	if err == nil && len(p.staging) > 0 {
 		err = p.sink.Stage(p.staging)
@@ -137,20 +137,20 @@ func (p *PullSession) dots(b []byte) error {
 }
 
 func (p *PullSession) checkCount() error {
-	if p.records >= p.cfg.MaxStreamed {
-		return fmt.Errorf("%w: more than %d records", ErrMalformed, p.cfg.MaxStreamed)
+	if p.items >= p.cfg.MaxStreamed {
+		return fmt.Errorf("%w: more than %d items", ErrMalformed, p.cfg.MaxStreamed)
 	}
 	return nil
 }
 
 // end is the end of the stream: nothing may be missing.
 func (p *PullSession) end(m *message) ([][]byte, error) {
-	if len(p.buf) > 0 || m.size != p.records {
+	if len(p.buf) > 0 || m.size != p.items {
 		return nil, fmt.Errorf("%w: the stream ends early", ErrMalformed)
 	}
 	p.ended = true
 	if p.phase == pullLog {
-		if p.ref != (UnitRef{}) && p.records != 1 {
+		if p.ref != (UnitRef{}) && p.items != 1 {
 			return nil, fmt.Errorf("%w: not the unit that was asked for", ErrMalformed)
 		}
 		return p.finish(), nil

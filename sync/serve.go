@@ -224,11 +224,11 @@ func (s *ServeSession) begin(m *message) ([][]byte, error) {
 	}
 	if ok {
 		s.phase = serveLog
-		s.stream.begin(unitRecords(units))
+		s.stream.begin(unitItems(units))
 		return s.withChunks(encodeAll(&message{kind: kindMode, mode: modeLog}), m.credit)
 	}
 	s.phase = serveState
-	s.stream.begin(s.entryRecords(fresh))
+	s.stream.begin(s.entryItems(fresh))
 	return s.withChunks(append(encodeAll(&message{kind: kindMode, mode: modeState}), s.roots()...), m.credit)
 }
 
@@ -291,7 +291,7 @@ func encodeAll(ms ...*message) [][]byte {
 	return out
 }
 
-func unitRecords(units iter.Seq2[delta.Unit, error]) iter.Seq2[[]byte, error] {
+func unitItems(units iter.Seq2[delta.Unit, error]) iter.Seq2[[]byte, error] {
 	return func(yield func([]byte, error) bool) {
 		for u, err := range units {
 			if err != nil {

@@ -8,18 +8,18 @@ import (
 	"github.com/anabranchdb/anabranch/delta"
 )
 
-// stream cuts records into chunks as credit allows.
+// stream cuts items into chunks as credit allows.
 type stream struct {
 	pull   func() ([]byte, error, bool)
 	stop   func()
 	credit uint64
 	buf    []byte // what chunks were cut from stays as it is
-	total  uint64 // records so far
-	dry    bool   // no more records
+	total  uint64 // items so far
+	dry    bool   // no more items
 	ended  bool   // the end was sent
 }
 
-func (s *stream) begin(records iter.Seq2[[]byte, error]) { s.pull, s.stop = iter.Pull2(records) }
+func (s *stream) begin(items iter.Seq2[[]byte, error]) { s.pull, s.stop = iter.Pull2(items) }
 
 func (s *stream) close() {
 	if s.stop != nil {
@@ -50,41 +50,41 @@ func (s *stream) next(credit uint64) ([]*message, error) {
 	return ms, nil
 }
 
-// fill gets records until a chunk is full or they end.
+// fill gets items until a chunk is full or they end.
 func (s *stream) fill() error {
 	for !s.dry && len(s.buf) < chunkBytes {
-		record, err, ok := s.pull()
+		item, err, ok := s.pull()
 		switch {
 		case !ok:
 			s.dry = true
 		case err != nil:
 			return err
 		default:
-			s.buf = appendRecord(s.buf, record)
+			s.buf = appendItem(s.buf, item)
 			s.total++
 		}
 	}
 	return nil
 }
 
-// Tags of the records of a state: the first byte.
+// Tags of the items of a state: the first byte.
 const (
-	recordEntry = 1 // delta.AppendEntry
-	recordDots  = 2 // delta.AppendDotSet: live, and content that the receiver said it has
+	itemEntry = 1 // delta.AppendEntry
+	itemDots  = 2 // delta.AppendDotSet: live, and content that the receiver said it has
 )
 
-// pieceDots is how many dots one message or record names; in the worst case a dot takes some
+// pieceDots is how many dots one message or item names; in the worst case a dot takes some
 // twenty bytes.
 const pieceDots = 40_000
 
-// entryRecords streams the dots of fresh: by themselves those that the other side has cached,
+// entryItems streams the dots of fresh: by themselves those that the other side has cached,
 // as entries the rest. The source is not believed blindly: an entry that it loses would be
 // dead on the other side.
-func (s *ServeSession) entryRecords(fresh *delta.DotSet) iter.Seq2[[]byte, error] {
+func (s *ServeSession) entryItems(fresh *delta.DotSet) iter.Seq2[[]byte, error] {
 	return func(yield func([]byte, error) bool) {
 		known := fresh.And(s.cached)
 		for piece := range pieces(known) {
-			if !yield(delta.AppendDotSet([]byte{recordDots}, piece), nil) {
+			if !yield(delta.AppendDotSet([]byte{itemDots}, piece), nil) {
 				return
 			}
 		}
@@ -102,7 +102,7 @@ func (s *ServeSession) entryRecords(fresh *delta.DotSet) iter.Seq2[[]byte, error
 				return
 			}
 			sent++
-			if !yield(delta.AppendEntry([]byte{recordEntry}, e), nil) {
+			if !yield(delta.AppendEntry([]byte{itemEntry}, e), nil) {
 				return
 			}
 		}
