@@ -90,7 +90,7 @@ func (l *lan) silentCut(t *testing.T) {
 	begin := time.Now()
 	writeAll(l.hosts, "war")
 	a.remove("cart", "milk", "bread")
-	c.add("cart", "milk")                              // was seen and is added anew: stays
+	c.add("cart", "milk")                                    // was seen and is added anew: stays
 	a.do(200, "POST", ns+"/counters/gone", `{"reset":true}`) // takes the 5 that it saw
 	c.inc("gone", 3)
 	c.do(204, "DELETE", ns+"/maps/order", "")
