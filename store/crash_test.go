@@ -70,15 +70,19 @@ func (h *history) live() error {
 		return err
 	}
 	h.n.Subscribe(h.announced)
-	for _, step := range []func() error{
-		h.fill, h.pullFromPeer, h.large, h.refill, h.peerDeletes, h.pullFromPeer, h.counters, h.peerResets,
-		h.stateFromPeer, h.refill, h.peerDeletes, h.stateFromPeer, h.subtree, h.churn,
-	} {
+	for _, step := range h.steps() {
 		if err := step(); err != nil {
 			return err
 		}
 	}
 	return h.commit(func(*Tx) error { return nil }) // behind the last purge
+}
+
+func (h *history) steps() []func() error {
+	return []func() error{
+		h.fill, h.pullFromPeer, h.large, h.refill, h.peerDeletes, h.pullFromPeer, h.counters, h.peerResets,
+		h.stateFromPeer, h.refill, h.peerDeletes, h.stateFromPeer, h.subtree, h.churn,
+	}
 }
 
 func (h *history) commit(fn func(*Tx) error) error {
@@ -239,6 +243,14 @@ func (h *history) reopen(golden *history) {
 	if want := golden.states[commit]; !found.Equal(want) {
 		h.t.Fatalf("found at commit %d (acknowledged: %d):\n%s\nwant:\n%s", commit, h.acked, describe(found), describe(want))
 	}
+	h.n = n
+	h.converge()
+}
+
+// converge lets both sides exchange all that they have.
+func (h *history) converge() {
+	h.t.Helper()
+	n := h.n
 	mustCommit(h.t, n, increment(100))
 	for range 2 {
 		if err := errors.Join(pull(h.t, h.peer, n), pull(h.t, n, h.peer)); err != nil {
