@@ -5,9 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"math/rand/v2"
 	"path/filepath"
-	"runtime"
 	"sync"
 	"syscall"
 	"time"
@@ -33,6 +33,14 @@ const (
 // FS is the file system that a PebbleBackend works on.
 type FS = vfs.FS
 
+type (
+	vfsFile     = vfs.File
+	vfsCategory = vfs.DiskWriteCategory
+)
+
+// nowhere returns a file that nobody will find again.
+func nowhere() (vfsFile, error) { return vfs.NewMem().Create("nowhere", vfs.WriteCategoryUnspecified) }
+
 // CrashFS is a file system in memory that can lose power: for tests.
 type CrashFS struct{ *vfs.MemFS }
 
@@ -50,9 +58,9 @@ func (c *CrashFS) Crash(unsyncedPercent int, rng *rand.Rand) *CrashFS {
 // What it holds is an ordinary go-datastore (go-ds-pebble reads it), in the sub-directory "pebble".
 //
 // After a failed write to the log, Apply returns that failure for ever, reads go on, and the backend
-// must be closed. When Pebble cannot go on at all (its manifest cannot be written, its files
-// contradict each other) it sends PebbleFatal and panics, on whatever goroutine it is: all that
-// was acknowledged is on disk, and the next start recovers it.
+// must be closed; it may be opened again at once. When Pebble cannot go on at all (its manifest cannot
+// be written, its files contradict each other) it sends PebbleFatal and panics, on whatever
+// goroutine it is: all that was acknowledged is on disk, and the next start recovers it.
 type PebbleBackend struct {
 	db     *pebble.DB
 	ds     *pebbleds.Datastore
@@ -65,11 +73,6 @@ type PebbleBackend struct {
 	// when it is used after Close.
 	gate   sync.RWMutex
 	closed bool
-
-	// apply serializes commits. When the log fails, Pebble panics in the middle of a commit and
-	// keeps its commit lock: nobody else may be behind that lock then.
-	apply  sync.Mutex
-	jammed bool // guarded by apply: that has happened
 
 	mu        sync.Mutex // guards what follows
 	failure   error      // why Apply fails from now on
@@ -95,7 +98,10 @@ func OpenPebble(dir string, o PebbleOptions) (*PebbleBackend, error) {
 	var err error
 	if b.db, err = pebble.Open(b.dir, po); err != nil {
 		b.closeHealth()
-		return nil, pebbleError("open", err)
+		return nil, openError(err)
+	}
+	if err := b.failed(); err != nil { // there was no space for a new log
+		return nil, errors.Join(err, b.Close())
 	}
 	if b.ds, err = pebbleds.NewDatastore("", pebbleds.WithPebbleDB(b.db), pebbleds.WithPebbleWriteOptions(b.sync())); err != nil {
 		return nil, errors.Join(pebbleError("open", err), b.Close())
@@ -105,7 +111,7 @@ func OpenPebble(dir string, o PebbleOptions) (*PebbleBackend, error) {
 
 func (b *PebbleBackend) pebbleOptions() *pebble.Options {
 	o := &pebble.Options{
-		FS:                          vfs.OnDiskFull(b.fs, b.diskFull),
+		FS:                          logFS{vfs.OnDiskFull(b.fs, b.diskFull), b},
 		FormatMajorVersion:          pebble.FormatNewest,
 		MemTableSize:                b.opts.memTableBytes(),
 		MemTableStopWritesThreshold: 4,
@@ -130,14 +136,6 @@ func (b *PebbleBackend) sync() *pebble.WriteOptions {
 	}
 	return pebble.Sync
 }
-
-// Datastore returns the same data as a go-datastore. Writes through it are as durable as those of
-// Apply. It is valid until Close, ends with the backend, and its own Close does nothing.
-func (b *PebbleBackend) Datastore() ds.Batching { return sharedDatastore{b.ds} }
-
-type sharedDatastore struct{ *pebbleds.Datastore }
-
-func (sharedDatastore) Close() error { return nil }
 
 // enter keeps Close away until b.gate.RUnlock.
 func (b *PebbleBackend) enter() error {
@@ -178,16 +176,17 @@ func (b *PebbleBackend) Apply(batch *Batch) (wait func() error, err error) {
 	if err := fill(pb, batch); err != nil {
 		return nil, pebbleError("apply", err)
 	}
-	b.apply.Lock()
-	defer b.apply.Unlock()
 	if err := b.failed(); err != nil {
 		return nil, err
 	}
-	if err := b.commit(pb); err != nil {
-		return nil, err
-	}
 	if b.opts.Relaxed {
+		if err := b.db.Apply(pb, pebble.NoSync); err != nil {
+			return nil, pebbleError("apply", err)
+		}
 		return b.failed, pb.Close()
+	}
+	if err := b.db.ApplyNoSyncWait(pb, pebble.Sync); err != nil {
+		return nil, pebbleError("apply", err)
 	}
 	return func() error { return b.wait(pb) }, nil
 }
@@ -214,32 +213,13 @@ func fill(pb *pebble.Batch, batch *Batch) error {
 	return nil
 }
 
-// commit gives pb to Pebble, which panics when its log has failed before.
-func (b *PebbleBackend) commit(pb *pebble.Batch) (err error) {
-	defer func() {
-		r := recover()
-		if r == nil {
-			return
-		}
-		failure, ok := r.(error)
-		if _, bug := r.(runtime.Error); bug || !ok {
-			panic(r)
-		}
-		b.jammed = true
-		err = b.fail(pebbleError("apply", failure))
-	}()
-	if b.opts.Relaxed {
-		err = b.db.Apply(pb, pebble.NoSync)
-	} else {
-		err = b.db.ApplyNoSyncWait(pb, pebble.Sync)
-	}
-	return pebbleError("apply", err)
-}
-
 // wait returns when pb is in the log, or the reason why it is not.
 func (b *PebbleBackend) wait(pb *pebble.Batch) error {
 	if err := pb.SyncWait(); err != nil {
 		return b.fail(pebbleError("sync", err))
+	}
+	if err := b.failed(); err != nil {
+		return err
 	}
 	return pebbleError("sync", pb.Close())
 }
@@ -283,7 +263,7 @@ func (b *PebbleBackend) Snapshot() (Snapshot, error) {
 	return s, nil
 }
 
-// DiskBytes implements Backend: all files, those about to be deleted included.
+// DiskBytes implements Backend: about all files, those that are about to be deleted included.
 func (b *PebbleBackend) DiskBytes() (uint64, error) {
 	if err := b.enter(); err != nil {
 		return 0, err
@@ -292,8 +272,7 @@ func (b *PebbleBackend) DiskBytes() (uint64, error) {
 	return b.db.Metrics().DiskSpaceUsage(), nil
 }
 
-// Close implements Backend. After a failure of the log it may find Pebble in a state that cannot be
-// closed: it then returns an error, and only the end of the process releases the files.
+// Close implements Backend. It returns the failure of the log, if there was one.
 func (b *PebbleBackend) Close() error {
 	b.gate.Lock()
 	defer b.gate.Unlock()
@@ -302,16 +281,11 @@ func (b *PebbleBackend) Close() error {
 	}
 	b.closed = true
 	for _, s := range b.openSnapshots() {
-		s.end()
-	}
-	b.apply.Lock()
-	defer b.apply.Unlock()
-	if b.jammed {
-		return fmt.Errorf("store: close: the log has failed, restart the process: %w", b.failure)
+		_ = s.end() // of a snapshot there is nothing to lose
 	}
 	err := pebbleError("close", b.db.Close())
 	b.closeHealth()
-	return err
+	return errors.Join(err, b.failed())
 }
 
 func (b *PebbleBackend) closeHealth() {
@@ -391,4 +365,12 @@ func pebbleError(doing string, err error) error {
 		return fmt.Errorf("store: %s: %w: %w", doing, ErrDiskFull, err)
 	}
 	return fmt.Errorf("store: %s: %w", doing, err)
+}
+
+// openError is pebbleError for Open, where a file that is not there is damage: the manifest names it.
+func openError(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("store: open: %w: %w", ErrDamaged, err)
+	}
+	return pebbleError("open", err)
 }

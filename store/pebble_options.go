@@ -20,8 +20,8 @@ type PebbleOptions struct {
 	// Event is told what an operator wants to know. It must be quick, and must not call the backend.
 	Event func(PebbleEvent)
 	// DiskFull is called when a write finds no space, while all other writes wait; the write is
-	// tried once more when it returns. It may free a reserve on that disk. Without space a batch
-	// fails, the backend is of no more use, and a full manifest even ends the process (EventFatal).
+	// tried once more when it returns. It may free a reserve on that disk. A log without space ends
+	// the backend (PebbleLog), a manifest without space ends the process (PebbleFatal).
 	DiskFull func()
 }
 
@@ -36,6 +36,7 @@ const (
 	PebbleFull       PebbleEventKind = "full"       // a write found no space
 	PebbleStall      PebbleEventKind = "stall"      // Apply waits until flushes and compactions catch up
 	PebbleResume     PebbleEventKind = "resume"     // the stall is over
+	PebbleLog        PebbleEventKind = "log"        // the log cannot be written: Apply fails from now on
 	PebbleFatal      PebbleEventKind = "fatal"      // it cannot go on: the process is about to panic
 )
 
