@@ -99,6 +99,11 @@ func (g *group) purgeCounters() error {
 	if g.large != nil {
 		// The next own seq belongs to the large unit: later.
 		for _, p := range paths {
+			if live, err := g.over.entries(p); err != nil {
+				return err
+			} else if crdt.Purge(live, g.n.c.Replica).Empty() {
+				continue
+			}
 			g.side.Put(g.n.keys.purge(p), []byte{valueVersion})
 			g.n.c.purges++
 		}

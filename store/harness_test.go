@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"sync"
 	"testing"
 	"time"
@@ -283,3 +284,6 @@ func (d *disturbed) rewrite(t testing.TB, key string, change func([]byte) []byte
 		t.Fatal(err)
 	}
 }
+
+// yieldNow lets other goroutines run, in a loop that waits for a condition.
+func yieldNow() { runtime.Gosched() }
