@@ -22,7 +22,8 @@ var (
 // Backend is what the store needs of a datastore. All methods may be called from many goroutines.
 //
 // Keys are "/" ns "/" table "/" rest: segments without "/", none of them "." or "..", so that every
-// key is its own clean form (ds.RawKey). They order bytewise. storetest proves an implementation.
+// key is its own clean form (ds.RawKey). They order bytewise. A backend may panic on other keys.
+// storetest proves an implementation.
 type Backend interface {
 	// Get returns the newest applied value of key. The value is the caller's to keep and to change.
 	Get(key string) (value []byte, ok bool, err error)
@@ -31,8 +32,9 @@ type Backend interface {
 	Snapshot() (Snapshot, error)
 
 	// Apply makes the batch visible, all of it at once, before it returns. It is durable when wait
-	// returns nil; wait must be called exactly once, from any goroutine. The order in which calls of
-	// Apply return is the order of durability: what is durable is always a prefix of what was applied.
+	// returns nil; wait must be called exactly once, from any goroutine. Batches become durable in
+	// the order in which they became visible: a crash leaves a prefix of them, and never less than
+	// was waited for.
 	//
 	// Apply keeps nothing of b: the caller may Reset it, and write to its values, once Apply returns.
 	//
