@@ -88,16 +88,22 @@ func (d *crashDatastore) Delete(_ context.Context, key ds.Key) error {
 	return d.write(write{key, nil})
 }
 
-func (d *crashDatastore) Sync(context.Context, ds.Key) error {
+// Sync makes durable what is at prefix and below, and nothing else.
+func (d *crashDatastore) Sync(_ context.Context, prefix ds.Key) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if err := d.step(); err != nil {
 		return err
 	}
+	var others []write
 	for _, w := range d.unsynced {
-		w.to(d.durable)
+		if w.key == prefix || w.key.IsDescendantOf(prefix) {
+			w.to(d.durable)
+		} else {
+			others = append(others, w)
+		}
 	}
-	d.unsynced = nil
+	d.unsynced = others
 	return nil
 }
 

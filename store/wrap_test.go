@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"strings"
 	"syscall"
@@ -68,60 +69,64 @@ func contents(b store.Backend) map[string]string {
 	return all
 }
 
-// TestWrapStoppedAtEveryOperation stops the datastore at every write and sync in turn, crashes, and
-// opens again: there must be a prefix of the batches, with all that Apply has acknowledged.
+// TestWrapStoppedAtEveryOperation stops the datastore at every write and sync in turn, crashes, opens
+// again, which stops too, and so on: there must always be a prefix of the batches, with all that
+// Apply has acknowledged.
 func TestWrapStoppedAtEveryOperation(t *testing.T) {
 	s := newScript(9)
-	stopped := true
-	for n := 0; stopped; n++ {
+	for n, all := 0, false; !all; n++ { // until n is more than the whole script takes
 		for seed := range uint64(8) {
+			rng := rand.New(rand.NewPCG(seed, uint64(n)))
 			d := newCrashDatastore()
 			d.left = n
-			acknowledged := 0
-			w, err := store.WrapDatastore(d, store.WrapOptions{})
-			for err == nil && acknowledged < len(s.batches) {
-				if _, err = w.Apply(s.batches[acknowledged]); err == nil {
-					acknowledged++
+			var done int
+			done, all = s.live(t, d, 0, fmt.Sprintf("stopped at %d, seed %d", n, seed))
+			for life := range 10 {
+				d = d.crash(rng)
+				d.left = rng.IntN(60)
+				done, _ = s.live(t, d, done, fmt.Sprintf("stopped at %d, seed %d, then in life %d", n, seed, life))
+			}
+			d = d.crash(rng)
+			if _, whole := s.live(t, d, done, fmt.Sprintf("stopped at %d, seed %d, in the end", n, seed)); !whole {
+				t.Fatalf("stopped at %d, seed %d: it does not recover", n, seed)
+			}
+			for key := range d.values {
+				if strings.HasPrefix(key.String(), "/.") {
+					t.Fatalf("stopped at %d, seed %d: Close leaves %s", n, seed, key)
 				}
 			}
-			if stopped = err != nil; stopped && !errors.Is(err, errStopped) {
-				t.Fatalf("stopped at %d: %v", n, err)
-			}
-			d = d.crash(rand.New(rand.NewPCG(seed, uint64(n))))
-			checkPrefix(t, d, s, acknowledged, fmt.Sprintf("stopped at %d, seed %d", n, seed))
 		}
 	}
 }
 
-// checkPrefix opens d, several times with a stop in the midst, and compares.
-func checkPrefix(t *testing.T, d *crashDatastore, s script, acknowledged int, when string) {
+// live opens d, finds that it holds at least the first done batches, and goes on until the script is
+// at its end, which it reports, or d stops. It returns how many batches were acknowledged.
+func (s script) live(t *testing.T, d *crashDatastore, done int, when string) (int, bool) {
 	t.Helper()
-	for n := range 20 {
-		d.left = n
-		_, _ = store.WrapDatastore(d, store.WrapOptions{})
-		d = d.crash(rand.New(rand.NewPCG(uint64(n), 7)))
-	}
 	w, err := store.WrapDatastore(d, store.WrapOptions{})
-	if err != nil {
-		t.Fatalf("%s: %v", when, err)
-	}
-	got := contents(w)
-	step := 0
-	fmt.Sscan(got["/n/t/step"], &step)
-	if step < acknowledged || step > acknowledged+1 {
-		t.Fatalf("%s: there are %d batches, %d were acknowledged", when, step, acknowledged)
-	}
-	if want := s.states[step]; fmt.Sprint(got) != fmt.Sprint(want) {
-		t.Fatalf("%s: after %d batches\n%v, want\n%v", when, step, got, want)
-	}
-	if err := w.Close(); err != nil {
-		t.Fatalf("%s: Close: %v", when, err)
-	}
-	for key := range d.values {
-		if strings.HasPrefix(key.String(), "/.") {
-			t.Errorf("%s: Close leaves %s", when, key)
+	if err == nil {
+		got := contents(w)
+		step := 0
+		fmt.Sscan(got["/n/t/step"], &step)
+		if step < done || step > done+1 {
+			t.Fatalf("%s: there are %d batches, %d were acknowledged", when, step, done)
+		}
+		if want := s.states[step]; !maps.Equal(got, want) {
+			t.Fatalf("%s: after %d batches\n%v, want\n%v", when, step, got, want)
+		}
+		for done = step; err == nil && done < len(s.batches); {
+			if _, err = w.Apply(s.batches[done]); err == nil {
+				done++
+			}
 		}
 	}
+	if err == nil {
+		err = w.Close()
+	}
+	if err != nil && !errors.Is(err, errStopped) {
+		t.Fatalf("%s: %v", when, err)
+	}
+	return done, err == nil
 }
 
 // TestWrapFailsWhole lets a batch fail after its redo record: from then on nobody may read half of it.
