@@ -16,6 +16,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -104,8 +105,17 @@ func workDir(t *testing.T) string {
 	return dir
 }
 
-// loopback returns n daemons on loopback that know each other by address and share a key. Each
-// test process has addresses of its own: 127.x.y.1 and on.
+// hosts counts the addresses on loopback that were given away.
+var hosts atomic.Int32
+
+// address returns an address on loopback that no other daemon has: 127.x.y.1 and on, x and y are of
+// this process.
+func address() string {
+	pid := os.Getpid()
+	return fmt.Sprintf("127.%d.%d.%d", 100+pid>>8%100, pid&0xff, hosts.Add(1))
+}
+
+// loopback returns n daemons on loopback that know each other by address and share a key.
 func loopback(t *testing.T, dir string, n int) []*daemon {
 	t.Helper()
 	key := filepath.Join(dir, "cluster.key")
@@ -113,7 +123,7 @@ func loopback(t *testing.T, dir string, n int) []*daemon {
 	var ds []*daemon
 	for i := range n {
 		d := newDaemon(t, dir, string(rune('a'+i)))
-		d.listen = fmt.Sprintf("/ip4/127.%d.%d.%d/tcp/7701", 100+os.Getpid()>>8%100, os.Getpid()&0xff, len(ds)+1)
+		d.listen = "/ip4/" + address() + "/tcp/7701"
 		d.args = []string{"--mdns=false", "--cluster-key-file", key}
 		ds = append(ds, d)
 	}

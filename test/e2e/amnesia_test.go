@@ -1,0 +1,226 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// forgetful is a pair of daemons, the first of which is about to get an old directory back.
+//
+//	before  +100 and "before"    copied, and known to b
+//	lost    +20  and "lost"      written after the copy was made, and known to b
+//	alone   +3   and "alone"     written on the copy, before it meets b again
+type forgetful struct {
+	a, b *daemon
+	copy string // of a's directory, from after "before"
+}
+
+func newForgetful(t *testing.T) forgetful {
+	t.Helper()
+	dir := workDir(t)
+	ds := loopback(t, dir, 2)
+	f := forgetful{a: ds[0], b: ds[1], copy: filepath.Join(dir, "copy")}
+	startAll(ds)
+	f.write("before", 100)
+	f.b.inc("visits", 1000)
+	waitConverged(t, ds, 20*time.Second)
+	f.a.stop()
+	run(t, "cp", "-a", f.a.dir, f.copy)
+	f.a.start()
+	f.write("lost", 20)
+	waitConverged(t, ds, 20*time.Second)
+	f.a.stop()
+	f.b.stop()
+	return f
+}
+
+// write changes something of every type on a.
+func (f forgetful) write(round string, amount int) {
+	f.a.inc("visits", amount)
+	f.a.add("seen", round)
+	f.a.put("last", round)
+	f.a.do(200, "PATCH", ns+"/maps/m", fmt.Sprintf(`{"ops":[{"path":["visits"],"inc":%d},{"path":["seen"],"add":[%q]},{"path":["at",%[2]q],"value":1}]}`, amount, round))
+}
+
+// complete demands that these hold all three rounds, each once.
+func (f forgetful) complete(t *testing.T, ds ...*daemon) {
+	t.Helper()
+	waitConverged(t, ds, 20*time.Second)
+	for _, d := range ds {
+		if got := d.counter("visits"); got != 1123 {
+			t.Errorf("%s: visits is %d, want 1123", d.name, got)
+		}
+		if got := d.members("seen"); len(got) != 3 || !got["before"] || !got["lost"] || !got["alone"] {
+			t.Errorf("%s: seen is %v", d.name, got)
+		}
+		var m struct {
+			Value struct {
+				Visits int
+				Seen   []string
+				At     map[string]int
+			}
+		}
+		if err := d.get(&m, ns+"/maps/m"); err != nil || m.Value.Visits != 123 || len(m.Value.Seen) != 3 || len(m.Value.At) != 3 {
+			t.Errorf("%s: m is %+v, %v", d.name, m, err)
+		}
+		// The copy overwrote what it knew, "before"; "lost" it never saw.
+		if v := d.values("last"); len(v) != 2 || !strings.Contains(strings.Join(v, ""), "lost") || !strings.Contains(strings.Join(v, ""), "alone") {
+			t.Errorf("%s: last is %v", d.name, v)
+		}
+	}
+}
+
+// A copy that was made of a directory is put in its place, writes alone, and meets the other.
+func TestCopyPutBack(t *testing.T) {
+	for name, back := range map[string]func(t *testing.T, f forgetful){
+		"as a renamed directory": func(t *testing.T, f forgetful) {
+			run(t, "mv", f.a.dir, f.a.dir+".away")
+			run(t, "mv", f.copy, f.a.dir)
+		},
+		"as contents in place": func(t *testing.T, f forgetful) {
+			run(t, "find", f.a.dir, "-mindepth", "1", "-delete")
+			run(t, "cp", "-a", f.copy+"/.", f.a.dir)
+		},
+		"as contents over those that are there": func(t *testing.T, f forgetful) {
+			run(t, "rm", "-r", f.a.dir+"/pebble")
+			run(t, "cp", "-a", f.copy+"/.", f.a.dir)
+		},
+		"by tar": func(t *testing.T, f forgetful) {
+			run(t, "tar", "-C", f.copy, "-cf", f.copy+".tar", ".")
+			run(t, "find", f.a.dir, "-mindepth", "1", "-delete")
+			run(t, "tar", "-C", f.a.dir, "-xf", f.copy+".tar")
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := newForgetful(t)
+			f.a.start()
+			replica, peer := f.a.identity()
+			f.a.stop()
+			back(t, f)
+			f.a.start()
+			if r, p := f.a.identity(); r == replica || p == peer {
+				t.Errorf("the copy goes by the ids of the original: replica %s and %s, peer %s and %s", replica, r, peer, p)
+			}
+			if got := f.a.counter("visits"); got != 1100 {
+				t.Errorf("the copy has visits %d, want 1100", got)
+			}
+			f.write("alone", 3)
+			f.b.start()
+			f.complete(t, f.a, f.b)
+			replica, peer = f.a.identity()
+			f.a.stop()
+			f.a.start()
+			if r, p := f.a.identity(); r != replica || p != peer {
+				t.Errorf("a plain restart changed ids: replica %s and %s, peer %s and %s", replica, r, peer, p)
+			}
+			f.complete(t, f.a, f.b)
+		})
+	}
+}
+
+// A copy runs beside the original, as when a machine was cloned: three daemons, then.
+func TestCopyRunsBesideOriginal(t *testing.T) {
+	dir := workDir(t)
+	ds := loopback(t, dir, 3)
+	a, b, clone := ds[0], ds[1], ds[2]
+	startAll(ds[:2])
+	a.inc("visits", 100)
+	waitEqual(t, a, b)
+	a.stop()
+	run(t, "cp", "-a", a.dir, clone.dir)
+	startAll([]*daemon{a, clone})
+	waitConnected(t, ds, 20*time.Second)
+	ids := map[string]bool{}
+	for i, d := range ds {
+		d.inc("visits", i+1)
+		d.add("seen", d.name)
+		r, p := d.identity()
+		ids[r], ids[p] = true, true
+	}
+	if len(ids) != 6 {
+		t.Errorf("ids are shared: %v", ids)
+	}
+	waitConverged(t, ds, 20*time.Second)
+	for _, d := range ds {
+		if got := d.counter("visits"); got != 106 || len(d.members("seen")) != 3 {
+			t.Errorf("%s: visits is %d, want 106; seen is %v", d.name, got, d.members("seen"))
+		}
+	}
+}
+
+// waitEqual waits until two daemons export the same: where one of them knows a third that is away,
+// neither says that it has converged.
+func waitEqual(t *testing.T, a, b *daemon) {
+	t.Helper()
+	eventually(t, 20*time.Second, "the same export", func() error {
+		if ea, eb := a.export("default"), b.export("default"); ea != eb || ea == "" {
+			return fmt.Errorf("exports differ:\n%s", firstDifference(ea, eb))
+		}
+		return nil
+	})
+}
+
+// An image is rolled back under a daemon: everything that tells a copy is as it was. The peer
+// proves it: the exchange of the namespace stops, an alarm says what to do, reads go on, and the
+// others are not harmed.
+func TestRolledBackImage(t *testing.T) {
+	f := newForgetful(t)
+	run(t, "rm", "-r", f.a.dir+"/pebble")
+	run(t, "cp", "-a", f.copy+"/pebble", f.a.dir)
+	f.a.start()
+	f.write("alone", 3)
+	from := len(f.a.logText(0))
+	f.b.start()
+	took := eventually(t, 20*time.Second, "an alarm in the log", func() error {
+		if !strings.Contains(f.a.logText(from), "level=ERROR") || !strings.Contains(f.a.logText(from), "alarm=fork") {
+			return fmt.Errorf("the log has none:\n%s", tail(f.a.logText(from), 5))
+		}
+		return nil
+	})
+	t.Logf("alarm %v after the meeting: %s", took.Round(time.Millisecond), tail(f.a.logText(from), 1))
+	if !strings.Contains(f.a.logText(from), "replica id") {
+		t.Errorf("the alarm does not say what to do")
+	}
+
+	f.b.inc("visits", 7)
+	f.a.inc("visits", 5)
+	<-time.After(3 * time.Second) // longer than any exchange takes
+	if got := f.a.counter("visits"); got != 1108 {
+		t.Errorf("a has visits %d, want 1108: its own, and nothing exchanged", got)
+	}
+	if got := f.b.counter("visits"); got != 1127 {
+		t.Errorf("b has visits %d, want 1127: nothing of the fork", got)
+	}
+	if got := f.b.members("seen"); len(got) != 2 || !got["before"] || !got["lost"] {
+		t.Errorf("b: seen is %v", got)
+	}
+	s, err := f.a.sync("default")
+	t.Logf("sync status of the fork: %s", quote(s))
+	if err != nil || s.Converged {
+		t.Errorf("the fork says that it has converged: %s, %v", quote(s), err)
+	}
+	r := f.a.do(200, "GET", ns+"/sync", "")
+	if !strings.Contains(r.body, "fork") {
+		t.Errorf("the sync status says nothing of the fork: %s", r.body)
+	}
+
+	// What the alarm says: set aside, join afresh.
+	f.a.stop()
+	if err := os.RemoveAll(f.a.dir); err != nil {
+		t.Fatal(err)
+	}
+	f.a.start()
+	waitEqual(t, f.a, f.b)
+	f.write("alone", 3)
+	waitEqual(t, f.a, f.b)
+	if got := f.b.counter("visits"); got != 1130 {
+		t.Errorf("b has visits %d, want 1130", got)
+	}
+}
