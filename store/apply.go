@@ -151,6 +151,7 @@ func (g *group) isLarge(prefix crdt.Path) (bool, error) {
 // join applies a unit to the overlay: kills first, for a kill never means an entry of its own
 // unit.
 func (g *group) join(u delta.Unit) error {
+	g.stamp.Step++
 	for _, k := range u.Kills {
 		var err error
 		if k.Prefix == "" {
@@ -163,7 +164,7 @@ func (g *group) join(u delta.Unit) error {
 		}
 	}
 	for _, e := range u.Entries {
-		if err := g.over.edit(e.Path, crdt.Edit{Add: []crdt.Entry{e}}, g.commit); err != nil {
+		if err := g.over.edit(e.Path, crdt.Edit{Add: []crdt.Entry{e}}, g.stamp); err != nil {
 			return err
 		}
 		g.born[e.Dot] = e.Path
@@ -205,7 +206,7 @@ func (g *group) killDots(dots []crdt.Dot) error {
 		if !holds(live, d) {
 			continue // the group has killed it before
 		}
-		if err := g.over.edit(p, crdt.Edit{Kill: []crdt.Dot{d}}, g.commit); err != nil {
+		if err := g.over.edit(p, crdt.Edit{Kill: []crdt.Dot{d}}, g.stamp); err != nil {
 			return err
 		}
 	}
@@ -262,5 +263,5 @@ func (g *group) hit(p crdt.Path, k prefixKill) error {
 	if e.Empty() {
 		return nil
 	}
-	return g.over.edit(p, e, g.commit)
+	return g.over.edit(p, e, g.stamp)
 }

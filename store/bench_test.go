@@ -129,4 +129,3 @@ func BenchmarkPlainPebble(b *testing.B) {
 		})
 	}
 }
-

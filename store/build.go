@@ -114,6 +114,7 @@ func (g *group) purgeCounters() error {
 
 // purge writes one own unit that kills what can be purged at the paths.
 func (g *group) purge(paths []crdt.Path) error {
+	g.stamp.Step++
 	self := g.n.c.Replica
 	var dots []crdt.Dot
 	for _, p := range paths {
@@ -126,7 +127,7 @@ func (g *group) purge(paths []crdt.Path) error {
 			continue
 		}
 		dots = append(dots, e.Kill...)
-		if err := g.over.edit(p, e, g.commit); err != nil {
+		if err := g.over.edit(p, e, g.stamp); err != nil {
 			return err
 		}
 	}
@@ -147,7 +148,7 @@ func (g *group) build() (*Batch, error) {
 		return nil, err
 	}
 	g.recordRun()
-	n.c.Commit = g.commit
+	n.c.Commit = g.stamp.Commit
 	n.c.since = g.since
 	g.buildClock(b)
 	if err := g.buildLog(b); err != nil {

@@ -11,14 +11,14 @@ import (
 func (g *group) buildLog(b *Batch) error {
 	n := g.n
 	record := appendLogRecord(nil, logRecord{Time: n.opts.Now(), Joined: g.joined, Units: g.units, Amounts: g.amounts})
-	b.Put(n.keys.log(g.commit), record)
+	b.Put(n.keys.log(g.stamp.Commit), record)
 	n.c.LogBytes += uint64(len(record))
 	last := crdt.VersionVector{}
 	for _, u := range g.units {
 		last[u.Origin] = u.Last
 	}
 	for _, r := range last.Replicas() {
-		b.Put(n.keys.logIndex(crdt.Dot{Replica: r, Seq: last[r]}), appendCommit(g.commit))
+		b.Put(n.keys.logIndex(crdt.Dot{Replica: r, Seq: last[r]}), appendCommit(g.stamp.Commit))
 	}
 	return n.truncateLog(b)
 }

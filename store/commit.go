@@ -52,7 +52,8 @@ type group struct {
 	runs    delta.Runs
 	since   crdt.VersionVector
 	bytes   int
-	commit  uint64
+	// stamp is that of the change that is being added.
+	stamp Stamp
 	// large is a unit too large for one batch: it ends the group and is applied after it.
 	large *largeChange
 	// broken is why nothing of the group may be committed: half of a unit is in it.
@@ -175,7 +176,7 @@ func (n *Namespace) runAlone(j *job) {
 
 func (n *Namespace) newGroup() *group {
 	return &group{n: n, over: newOverlay(n.c.base), clock: n.c.clock.Clone(), runs: delta.Runs{},
-		since: n.c.since.Clone(), commit: n.c.Commit + 1, born: map[crdt.Dot]crdt.Path{}}
+		since: n.c.since.Clone(), stamp: Stamp{Commit: n.c.Commit + 1}, born: map[crdt.Dot]crdt.Path{}}
 }
 
 // take runs one job inside the group.

@@ -83,19 +83,27 @@ type Head struct {
 	// Visible is the number of paths with live content: the members of a set, the fields of a
 	// map that hold something, 1 or 0 for a register or a counter.
 	Visible uint64
-	// Commit is the number of the commit that last changed the live entries here.
+	// Stamp says which change last touched the live entries here.
+	Stamp
+}
+
+// Stamp names one change in this copy: the number of its commit, and its place among the changes
+// that share the commit. It never comes twice for different live entries of one object.
+type Stamp struct {
 	Commit uint64
+	Step   uint64
 }
 
 func appendHead(b []byte, h Head) []byte {
 	b = binary.AppendUvarint(append(b, valueVersion), h.Entries)
 	b = binary.AppendUvarint(b, h.Visible)
-	return binary.AppendUvarint(b, h.Commit)
+	return binary.AppendUvarint(binary.AppendUvarint(b, h.Commit), h.Step)
 }
 
 func decodeHead(b []byte) (Head, error) {
 	r := newReader(b)
-	h := Head{Entries: r.uint(), Visible: r.uint(), Commit: r.uint()}
+	h := Head{Entries: r.uint(), Visible: r.uint()}
+	h.Commit, h.Step = r.uint(), r.uint()
 	if h.Visible > h.Entries {
 		r.fail()
 	}

@@ -248,7 +248,7 @@ func (g *group) addStaged(j *stateJoin, after string, limit int, last *string) e
 		if j.Clock.Covers(e.Dot) || !j.Streamed.Contains(e.Dot) || n.live.Contains(e.Dot) {
 			continue
 		}
-		if err := g.over.edit(e.Path, crdt.Edit{Add: []crdt.Entry{e}}, g.commit); err != nil {
+		if err := g.over.edit(e.Path, crdt.Edit{Add: []crdt.Entry{e}}, g.stamp); err != nil {
 			return err
 		}
 		g.observe(e.Time)

@@ -215,7 +215,7 @@ func (o *overlay) paths(prefix, after crdt.Path, limit int) ([]crdt.Path, error)
 }
 
 // set replaces what is live at p and brings the heads along. es is kept.
-func (o *overlay) set(p crdt.Path, es []crdt.Entry, commit uint64) error {
+func (o *overlay) set(p crdt.Path, es []crdt.Entry, at Stamp) error {
 	old, err := o.entries(p)
 	if err != nil {
 		return err
@@ -223,16 +223,16 @@ func (o *overlay) set(p crdt.Path, es []crdt.Entry, commit uint64) error {
 	leaf := p.LeafType()
 	entries := uint64(len(es)) - uint64(len(old))
 	visible := count(crdt.Visible(leaf, es)) - count(crdt.Visible(leaf, old))
-	for _, at := range headsOf(p) {
-		h, err := o.head(at)
+	for _, place := range headsOf(p) {
+		h, err := o.head(place)
 		if err != nil {
 			return err
 		}
 		h.Entries += entries // wraps around to subtract
 		h.Visible += visible
-		h.Commit = commit
-		invariant.Check(h.Entries < 1<<63 && h.Visible <= h.Entries, "head of %q: %+v", at, h)
-		o.heads[at] = h
+		h.Stamp = at
+		invariant.Check(h.Entries < 1<<63 && h.Visible <= h.Entries, "head of %q: %+v", place, h)
+		o.heads[place] = h
 	}
 	if _, ok := o.live[p]; !ok {
 		o.order = append(o.order, p)
@@ -242,7 +242,7 @@ func (o *overlay) set(p crdt.Path, es []crdt.Entry, commit uint64) error {
 }
 
 // edit applies the edit of one operation at p.
-func (o *overlay) edit(p crdt.Path, e crdt.Edit, commit uint64) error {
+func (o *overlay) edit(p crdt.Path, e crdt.Edit, at Stamp) error {
 	live, err := o.entries(p)
 	if err != nil {
 		return err
@@ -255,7 +255,7 @@ func (o *overlay) edit(p crdt.Path, e crdt.Edit, commit uint64) error {
 	}
 	next = append(next, e.Add...)
 	crdt.SortNewest(next)
-	return o.set(p, next, commit)
+	return o.set(p, next, at)
 }
 
 // merge takes over the changes of a transaction on top of o.

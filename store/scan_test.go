@@ -232,7 +232,7 @@ func (c *cluster) seesWhatItDoes(m *member) {
 		for _, prefix := range []crdt.Path{"c", "m", "r", "s"} {
 			maps.Copy(seen, paths(c.t, tx.Scan(prefix, "")))
 		}
-		commit = tx.g.commit
+		commit = tx.g.stamp.Commit
 		for _, at := range readHeads {
 			h, err := tx.Head(at)
 			if err != nil {
@@ -292,7 +292,7 @@ func TestScanPages(t *testing.T) {
 			if over == tx.over && layer.live[p] != nil {
 				continue // what is above was there first
 			}
-			if err := over.set(p, es, 1); err != nil {
+			if err := over.set(p, es, Stamp{Commit: 1}); err != nil {
 				return err
 			}
 			if want[p] = len(es) > 0; !want[p] {

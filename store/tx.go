@@ -51,6 +51,7 @@ type Tx struct {
 }
 
 func (g *group) begin() *Tx {
+	g.stamp.Step++
 	self := g.n.c.Replica
 	next := g.clock[self] + 1
 	return &Tx{g: g, over: newOverlay(g.over), self: self, first: next, next: next,
@@ -107,7 +108,7 @@ func (t *Tx) edit(p crdt.Path, e crdt.Edit) error {
 	if len(e.Add) > 0 {
 		t.next++
 	}
-	return t.over.edit(p, e, t.g.commit)
+	return t.over.edit(p, e, t.g.stamp)
 }
 
 // Increment adds amount to the counter at p; 0 changes nothing. It returns crdt.ErrOverflow when
@@ -270,7 +271,7 @@ func (t *Tx) hide(kill prefixKill, hidden map[crdt.Path]Head) error {
 		}
 		h.Entries -= less.Entries
 		h.Visible -= less.Visible
-		h.Commit = t.g.commit
+		h.Commit = t.g.stamp.Commit
 		t.over.heads[at] = h
 	}
 	return nil
