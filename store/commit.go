@@ -148,7 +148,7 @@ func (n *Namespace) runGroup(j *job) (next *job) {
 			}
 		}
 		j = nil
-		if g.large == nil && len(g.jobs) < maxGroupJobs && g.bytes < maxGroupBytes {
+		if g.large == nil && g.broken == nil && len(g.jobs) < maxGroupJobs && g.bytes < maxGroupBytes {
 			select {
 			case j = <-n.queue:
 			default:
