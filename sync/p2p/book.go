@@ -187,9 +187,18 @@ func (b *book) addFound(id peer.ID, addrs []ma.Multiaddr) {
 			k.found = addUnique(k.found, maxAddresses, a)
 		}
 	}
-	k.next, k.tries = time.Time{}, 0
+	k.next, k.tries = time.Now().Add(b.courtesy(id)), 0
 	b.mu.Unlock()
 	wake(b.kick)
+}
+
+// courtesy is how long the peer with the greater id waits before it dials, when both sides want to
+// at the same moment.
+func (b *book) courtesy(id peer.ID) time.Duration {
+	if b.self < id {
+		return 0
+	}
+	return b.timing.RedialMin / 2
 }
 
 func (b *book) strangers() (n int) {
@@ -229,7 +238,7 @@ func (b *book) setConnected(id peer.ID, connected bool) {
 	b.mu.Lock()
 	k := b.get(id)
 	k.member, k.connected, k.seen, k.tries = true, connected, time.Now(), 0
-	k.next = k.seen.Add(rand.N(b.timing.RedialMin/2 + 1))
+	k.next = k.seen.Add(b.courtesy(id) + rand.N(b.timing.RedialMin/10+1))
 	b.dirty = true
 	b.trim()
 	b.mu.Unlock()

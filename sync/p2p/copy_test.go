@@ -251,9 +251,7 @@ func (s memSink) Stage(es []crdt.Entry) error {
 }
 
 func (s memSink) ApplyUnits(units []delta.Unit, runs delta.Runs) error {
-	s.c.mu.Lock()
-	defer s.c.mu.Unlock()
-	return s.c.apply(units, runs)
+	return s.c.Apply(context.Background(), units, runs)
 }
 
 func (s memSink) Flip(f peersync.Flip) error {

@@ -57,6 +57,12 @@ func infiltrate(t *testing.T, h host.Host, n *Node) peer.ID {
 	return id
 }
 
+// plainGossip is gossip without a gate.
+func plainGossip(ctx context.Context, h host.Host) (*pubsub.PubSub, error) {
+	return pubsub.NewGossipSub(ctx, h, pubsub.WithMessageSignaturePolicy(pubsub.StrictNoSign), pubsub.WithNoAuthor(),
+		pubsub.WithMessageIdFn(messageID), pubsub.WithGossipSubProtocols([]protocol.ID{gossipProtocol}, gossipFeatures))
+}
+
 // recorder collects what a gossip subscription hears.
 type recorder struct {
 	mu    sync.Mutex
@@ -140,7 +146,7 @@ func TestAGossipingStranger(t *testing.T) {
 	h := stranger(t)
 	ctx, cancel := context.WithCancel(context.Background())
 	t.Cleanup(cancel)
-	ps, err := pubsub.NewGossipSub(ctx, h, pubsub.WithMessageSignaturePolicy(pubsub.StrictNoSign), pubsub.WithNoAuthor(), pubsub.WithMessageIdFn(messageID))
+	ps, err := plainGossip(ctx, h)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -164,7 +170,7 @@ func TestAGossipingStranger(t *testing.T) {
 		t.Fatal(err)
 	}
 	spy := stranger(t)
-	spyPS, err := pubsub.NewGossipSub(ctx, spy, pubsub.WithMessageSignaturePolicy(pubsub.StrictNoSign), pubsub.WithNoAuthor(), pubsub.WithMessageIdFn(messageID))
+	spyPS, err := plainGossip(ctx, spy)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -206,7 +212,7 @@ func TestStrangersGetNoStreams(t *testing.T) {
 	id := meet(t, h, n)
 	var results sync.Map
 	var wg sync.WaitGroup
-	for _, p := range []protocol.ID{controlProtocol, pullProtocol, pubsub.GossipSubDefaultProtocols[0]} {
+	for _, p := range []protocol.ID{controlProtocol, pullProtocol, gossipProtocol} {
 		wg.Go(func() {
 			s, err := h.NewStream(t.Context(), id, p)
 			if err != nil {
@@ -317,7 +323,7 @@ func TestHostileGossip(t *testing.T) {
 	h := stranger(t)
 	ctx, cancel := context.WithCancel(context.Background())
 	t.Cleanup(cancel)
-	ps, err := pubsub.NewGossipSub(ctx, h, pubsub.WithMessageSignaturePolicy(pubsub.StrictNoSign), pubsub.WithNoAuthor(), pubsub.WithMessageIdFn(messageID))
+	ps, err := plainGossip(ctx, h)
 	if err != nil {
 		t.Fatal(err)
 	}

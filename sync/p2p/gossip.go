@@ -15,9 +15,18 @@ import (
 	pb "github.com/libp2p/go-libp2p-pubsub/pb"
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/protocol"
 
 	peersync "github.com/anabranchdb/anabranch/sync"
 )
+
+// gossipProtocol is gossipsub v1.2, and not the gossip of other networks.
+const gossipProtocol protocol.ID = "/anabranch/gossip/1"
+
+// gossipFeatures tells gossipsub what gossipProtocol stands for.
+func gossipFeatures(f pubsub.GossipSubFeature, p protocol.ID) bool {
+	return p == gossipProtocol && (f == pubsub.GossipSubFeatureMesh || f == pubsub.GossipSubFeatureIdontwant)
+}
 
 const (
 	// The queues of gossipsub hold messages, whatever their size, and drop silently when full.
@@ -47,6 +56,7 @@ func newGossip(ctx context.Context, h host.Host, g *gate, log *slog.Logger) (*pu
 	params.Dscore, params.Dout = 3, 1
 	params.HistoryLength, params.HistoryGossip = 3, 2 // repair does what lazy gossip would do
 	ps, err := pubsub.NewGossipSub(ctx, h,
+		pubsub.WithGossipSubProtocols([]protocol.ID{gossipProtocol}, gossipFeatures),
 		pubsub.WithGossipSubParams(params),
 		pubsub.WithFloodPublish(true),
 		pubsub.WithPeerExchange(false),
@@ -64,7 +74,7 @@ func newGossip(ctx context.Context, h host.Host, g *gate, log *slog.Logger) (*pu
 			}
 			return nil
 		}),
-		pubsub.WithLogger(slog.New(warnings{log.Handler()}).With("component", "gossip")),
+		pubsub.WithLogger(slog.New(quieter{log.Handler()}).With("component", "gossip")),
 		pubsub.WithRPCLogger(slog.New(slog.DiscardHandler)),
 	)
 	if err != nil {
@@ -72,15 +82,6 @@ func newGossip(ctx context.Context, h host.Host, g *gate, log *slog.Logger) (*pu
 	}
 	return ps, nil
 }
-
-// warnings leaves out what gossipsub tells of every message.
-type warnings struct{ slog.Handler }
-
-func (w warnings) Enabled(ctx context.Context, l slog.Level) bool {
-	return l >= slog.LevelWarn && w.Handler.Enabled(ctx, l)
-}
-func (w warnings) WithAttrs(as []slog.Attr) slog.Handler { return warnings{w.Handler.WithAttrs(as)} }
-func (w warnings) WithGroup(name string) slog.Handler    { return warnings{w.Handler.WithGroup(name)} }
 
 // messageID tells messages apart by topic and content: there is no author and no sequence number.
 func messageID(m *pb.Message) string {

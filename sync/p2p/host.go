@@ -1,12 +1,15 @@
 package p2p
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/libp2p/go-libp2p"
 	"github.com/libp2p/go-libp2p/core/host"
+	"github.com/libp2p/go-libp2p/gologshim"
 	rcmgr "github.com/libp2p/go-libp2p/p2p/host/resource-manager"
 	"github.com/libp2p/go-libp2p/p2p/muxer/yamux"
 	"github.com/libp2p/go-libp2p/p2p/net/connmgr"
@@ -28,9 +31,29 @@ const (
 	connsPerAddress = 64
 )
 
+// libraryLogs is done once: libp2p has one log for all hosts of a process.
+var libraryLogs sync.Once
+
+// quieter takes libp2p's warnings and errors as debugging: most are of the network or of closing,
+// and what matters of them is told by the node in its own words.
+type quieter struct{ slog.Handler }
+
+func (q quieter) Enabled(ctx context.Context, l slog.Level) bool {
+	return l >= slog.LevelWarn && q.Handler.Enabled(ctx, slog.LevelDebug)
+}
+
+func (q quieter) Handle(ctx context.Context, r slog.Record) error {
+	r.Level = slog.LevelDebug
+	return q.Handler.Handle(ctx, r)
+}
+
+func (q quieter) WithAttrs(as []slog.Attr) slog.Handler { return quieter{q.Handler.WithAttrs(as)} }
+func (q quieter) WithGroup(name string) slog.Handler    { return quieter{q.Handler.WithGroup(name)} }
+
 // newHost makes the libp2p host: TCP and QUIC, nothing else, and not listening yet. It tells its
 // listen addresses to nobody by itself; members hear them on the control stream.
 func newHost(opts Options, g *gate) (host.Host, error) {
+	libraryLogs.Do(func() { gologshim.SetDefaultHandler(quieter{opts.Logger.Handler()}) })
 	scaling := rcmgr.DefaultLimits
 	libp2p.SetDefaultServiceLimits(&scaling)
 	resources, err := rcmgr.NewResourceManager(rcmgr.NewFixedLimiter(scaling.AutoScale()),

@@ -1,7 +1,6 @@
 package p2p
 
 import (
-	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -12,13 +11,9 @@ import (
 	"time"
 
 	pubsub "github.com/libp2p/go-libp2p-pubsub"
-	"github.com/libp2p/go-libp2p/core/event"
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
-
-	"github.com/anabranchdb/anabranch/crdt"
-	peersync "github.com/anabranchdb/anabranch/sync"
 )
 
 // Errors of a node's methods. They come wrapped; compare with errors.Is.
@@ -36,10 +31,6 @@ var (
 // closeWithin bounds Close.
 const closeWithin = 10 * time.Second
 
-// reannounce is how often gossip is reminded of all members: it forgets those to whom a stream
-// could not be opened.
-const reannounce = 5 * time.Second
-
 // Node is a daemon in the network of its cluster. Its methods may be called from any goroutine.
 type Node struct {
 	opts   Options
@@ -52,6 +43,8 @@ type Node struct {
 	host   host.Host
 	gate   *gate
 	gated  *gatedHost
+	guard  *gossipGuard
+	bus    *gatedBus // tells gossip of members
 	pubsub *pubsub.PubSub
 	book   *book
 	pulls  chan struct{} // holds an element per pull that runs
@@ -108,7 +101,10 @@ func (n *Node) start() (err error) {
 	if n.host, err = newHost(n.opts, n.gate); err != nil {
 		return err
 	}
-	n.gated = newGatedHost(n.host, n.gate)
+	n.gated = &gatedHost{Host: n.host, gate: n.gate}
+	n.guard = newGossipGuard(n.gate, n.announce)
+	gossipHost := newGossipHost(n.gated, n.guard)
+	n.bus = gossipHost.bus
 	n.host.Network().Notify(&network.NotifyBundle{
 		ConnectedF:    func(_ network.Network, c network.Conn) { n.gate.connected(c) },
 		DisconnectedF: func(_ network.Network, c network.Conn) { n.gate.disconnected(c) },
@@ -116,7 +112,7 @@ func (n *Node) start() (err error) {
 	n.host.SetStreamHandler(helloProtocol, n.counted(n.gate.serveHello))
 	n.gated.SetStreamHandler(controlProtocol, n.serveControl)
 	n.gated.SetStreamHandler(pullProtocol, n.counted(n.servePull))
-	if n.pubsub, err = newGossip(n.ctx, n.gated, n.gate, n.log); err != nil {
+	if n.pubsub, err = newGossip(n.ctx, gossipHost, n.gate, n.log); err != nil {
 		return err
 	}
 	if err := n.book.load(); err != nil {
@@ -186,82 +182,6 @@ func (n *Node) Close() error {
 	}
 }
 
-// membership follows admissions and departures.
-func (n *Node) membership() {
-	t := time.NewTicker(reannounce)
-	defer t.Stop()
-	for {
-		select {
-		case <-n.ctx.Done():
-			return
-		case <-n.gate.events.ready:
-			for _, ev := range n.gate.events.take() {
-				n.member(ev)
-			}
-		case <-t.C:
-			n.mu.Lock()
-			var members []peer.ID
-			for p := range n.links {
-				members = append(members, p)
-			}
-			n.mu.Unlock()
-			for _, p := range members {
-				n.announce(p)
-			}
-		}
-	}
-}
-
-func (n *Node) member(ev gateEvent) {
-	switch {
-	case ev.reached != nil:
-		n.book.reached(ev.peer, ev.reached)
-	case ev.admitted:
-		n.arrived(ev.peer)
-	default:
-		n.departed(ev.peer)
-	}
-}
-
-func (n *Node) arrived(p peer.ID) {
-	n.log.Info("peer admitted", "peer", p)
-	n.host.ConnManager().Protect(p, "member")
-	n.mu.Lock()
-	before := n.links[p]
-	l := n.newLink(p)
-	n.links[p] = l
-	if s := n.early[p]; s != nil {
-		delete(n.early, p)
-		l.offer(s)
-	}
-	n.mu.Unlock()
-	n.tasks.run(func() { l.run(before) })
-	n.tasks.run(l.watch)
-	n.announce(p)
-	n.book.setConnected(p, true)
-}
-
-func (n *Node) departed(p peer.ID) {
-	n.log.Info("peer gone", "peer", p)
-	n.host.ConnManager().Unprotect(p, "member")
-	n.mu.Lock()
-	if l := n.links[p]; l != nil {
-		l.cancel()
-	}
-	if s := n.early[p]; s != nil {
-		delete(n.early, p)
-		s.Reset()
-	}
-	n.mu.Unlock()
-	n.gated.bus.announce(n.ctx, event.EvtPeerConnectednessChanged{Peer: p, Connectedness: network.NotConnected})
-	n.book.setConnected(p, false)
-}
-
-// announce has gossip open its stream to a member.
-func (n *Node) announce(p peer.ID) {
-	n.gated.bus.announce(n.ctx, event.EvtPeerIdentificationCompleted{Peer: p, Protocols: pubsub.GossipSubDefaultProtocols})
-}
-
 // hostile ends all exchange with a member that broke the protocol, for a while.
 func (n *Node) hostile(p peer.ID, err error) {
 	n.stats.malformed.Add(1)
@@ -320,148 +240,4 @@ func (n *Node) AddPeer(addr string) error {
 		n.tasks.run(func() { n.follow(&seed{addr: a.transport}) })
 	}
 	return nil
-}
-
-// AddCopy begins to keep a copy equal to those of the other members that hold the namespace.
-// ErrHeld or ErrName is returned when it cannot be added.
-func (n *Node) AddCopy(c Copy) error {
-	n.adding.Lock()
-	defer n.adding.Unlock()
-	if err := n.mayAdd(c.Name()); err != nil {
-		return err
-	}
-	r, err := n.newRunner(c)
-	if err != nil {
-		return err
-	}
-	n.mu.Lock()
-	closed := n.closed
-	if !closed {
-		n.epoch++
-		r.epoch = n.epoch
-		n.copies[r.name] = r
-		n.tellHoldings()
-	}
-	n.mu.Unlock()
-	if closed {
-		r.stop()
-		return ErrClosed
-	}
-	return nil
-}
-
-func (n *Node) mayAdd(name string) error {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	switch _, held := n.copies[name]; {
-	case n.closed:
-		return ErrClosed
-	case held:
-		return fmt.Errorf("%w: %s", ErrHeld, name)
-	case name == "" || len(name) > maxNameBytes:
-		return fmt.Errorf("%w: a name has 1 to %d bytes", ErrName, maxNameBytes)
-	case len(n.copies) >= maxNamespaces:
-		return fmt.Errorf("%w: there are %d already", ErrName, maxNamespaces)
-	}
-	return nil
-}
-
-// RemoveCopy ends all exchange for a namespace and returns when the copy is not used any more.
-func (n *Node) RemoveCopy(name string) error {
-	n.adding.Lock()
-	defer n.adding.Unlock()
-	n.mu.Lock()
-	c := n.copies[name]
-	if c == nil {
-		n.mu.Unlock()
-		return fmt.Errorf("%w: %s", ErrUnknown, name)
-	}
-	delete(n.copies, name)
-	n.tellHoldings()
-	n.mu.Unlock()
-	c.stop()
-	return nil
-}
-
-// holdings returns what is held here. n.mu is held.
-func (n *Node) holdings() holdings {
-	h := make(holdings, len(n.copies))
-	for name, c := range n.copies {
-		h[name] = c.epoch
-	}
-	return h
-}
-
-// tellHoldings tells all members what is held here now, before their engines hear from ours.
-// n.mu is held.
-func (n *Node) tellHoldings() {
-	msg := appendHoldings(nil, n.holdings())
-	for _, l := range n.links {
-		if l.session != nil {
-			l.session.push(msg)
-			l.reconcile()
-		}
-	}
-}
-
-// tellAddresses tells all members where this node can be reached now.
-func (n *Node) tellAddresses() {
-	addrs, err := n.announced()
-	if err != nil {
-		return
-	}
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	msg := appendHello(nil, addrs, n.holdings())
-	for _, l := range n.links {
-		if l.session != nil {
-			l.session.push(msg)
-		}
-	}
-}
-
-// PeerSync is what is known of a member's copy of a namespace.
-type PeerSync struct {
-	ID           string
-	Connected    bool
-	Clock        crdt.VersionVector // what was heard last, durable there; nil while unknown
-	LastExchange time.Time          // zero while there was none
-}
-
-// Sync returns the members that hold or held a namespace, by id. ErrUnknown is returned if it is
-// not held here. The result is the caller's; the clocks are not written any more.
-func (n *Node) Sync(namespace string) ([]PeerSync, error) {
-	c, err := n.runner(namespace)
-	if err != nil {
-		return nil, err
-	}
-	out := []PeerSync{}
-	c.engine.with(func(e *peersync.Engine) {
-		for _, p := range e.Peers() {
-			out = append(out, PeerSync{ID: string(p.ID), Connected: p.Connected, Clock: p.Clock, LastExchange: p.LastExchange})
-		}
-	})
-	slices.SortFunc(out, func(x, y PeerSync) int { return cmp.Compare(x.ID, y.ID) })
-	return out, nil
-}
-
-// Ask has a peer, or every peer if the id is empty, tell its clock for a namespace at once. The
-// answer shows in Sync as a LastExchange after the call.
-func (n *Node) Ask(namespace, peerID string) error {
-	c, err := n.runner(namespace)
-	if err != nil {
-		return err
-	}
-	c.inbox.force(peersync.Ask{Peer: peersync.PeerID(peerID)})
-	return nil
-}
-
-func (n *Node) runner(namespace string) (*copyRunner, error) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	c := n.copies[namespace]
-	if c == nil {
-		return nil, fmt.Errorf("%w: %s", ErrUnknown, namespace)
-	}
-	return c, nil
 }

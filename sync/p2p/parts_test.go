@@ -283,7 +283,7 @@ func TestBookSchedules(t *testing.T) {
 	b := testBook("")
 	b.addFound("self", addrs)
 	b.addFound(ids[0], addrs)
-	now := time.Now()
+	now := time.Now().Add(b.timing.RedialMin)
 	if dial, _ := b.due(now, never); len(dial) != 1 || dial[0].ID != ids[0] {
 		t.Fatalf("due %v", dial)
 	}
@@ -291,6 +291,7 @@ func TestBookSchedules(t *testing.T) {
 		t.Errorf("while it is dialled: %v, %v", dial, next)
 	}
 	b.dialled(ids[0])
+	now = time.Now()
 	dial, next := b.due(now, never)
 	if len(dial) != 0 || next.Before(now.Add(300*time.Millisecond)) || next.After(now.Add(2*time.Second)) {
 		t.Errorf("after a failure: %v, in %v", dial, next.Sub(now))

@@ -20,6 +20,7 @@ type Stats struct {
 	GossipPublished uint64 // frames
 	GossipReceived  uint64
 	GossipDropped   uint64 // frames not published or not handled because too much was under way
+	GossipRestarts  uint64 // times that the gossip streams with a member were made anew
 	CommitOverflows uint64 // times that commits came faster than they could be handled
 
 	Pulls         uint64 // repair sessions begun here
@@ -36,7 +37,7 @@ type counters struct {
 
 	dials, dialFailures, mdnsStarts, mdnsFound atomic.Uint64
 
-	gossipPublished, gossipReceived, gossipDropped, commitOverflows atomic.Uint64
+	gossipPublished, gossipReceived, gossipDropped, gossipRestarts, commitOverflows atomic.Uint64
 
 	pulls, pullFailures, serves, serveFailures, servesRefused, applyFailures, alarms atomic.Uint64
 }
@@ -59,6 +60,7 @@ func (n *Node) Stats() Stats {
 		GossipPublished: c.gossipPublished.Load(),
 		GossipReceived:  c.gossipReceived.Load(),
 		GossipDropped:   c.gossipDropped.Load(),
+		GossipRestarts:  c.gossipRestarts.Load(),
 		CommitOverflows: c.commitOverflows.Load(),
 		Pulls:           c.pulls.Load(),
 		PullFailures:    c.pullFailures.Load(),
