@@ -97,7 +97,7 @@ func (c *memCopy) write(values ...string) {
 	c.told = c.state.Clock.Clone()
 	var kills []crdt.Dot
 	for i, v := range values {
-		path := crdt.Object(crdt.Register, v).Leaf(crdt.Register)
+		path := crdt.Object(crdt.Register, v[:min(len(v), 100)]).Leaf(crdt.Register)
 		for _, e := range c.state.At(path) {
 			kills = append(kills, e.Dot)
 		}

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -16,7 +17,10 @@ import (
 	"github.com/libp2p/go-libp2p/core/crypto"
 	"go.uber.org/goleak"
 
+	"github.com/anabranchdb/anabranch/crdt"
+	"github.com/anabranchdb/anabranch/delta"
 	"github.com/anabranchdb/anabranch/internal/clusterkey"
+	peersync "github.com/anabranchdb/anabranch/sync"
 )
 
 func TestMain(m *testing.M) {
@@ -435,5 +439,104 @@ func TestIdentityIsKept(t *testing.T) {
 	}
 	if _, err := LoadOrCreateIdentity(dir); !errors.Is(err, ErrIdentity) {
 		t.Errorf("an empty file: %v", err)
+	}
+}
+
+// TestAForkStopsTheExchange: two copies that write under one replica id.
+func TestAForkStopsTheExchange(t *testing.T) {
+	alarms := make(chan Alarm, 100)
+	oa, ob := testOptions(t), testOptions(t)
+	oa.Alarm = func(a Alarm) { alarms <- a }
+	ob.Alarm = oa.Alarm
+	a, b := startNode(t, oa), startNode(t, ob)
+	ca, cb := newMemCopy("shop"), newMemCopy("shop")
+	cb.replica = ca.replica
+	cb.runs = map[crdt.ReplicaID]delta.Run{cb.replica: cb.run}
+	ca.write("a")
+	cb.write("b")
+	for n, c := range map[*Node]*memCopy{a: ca, b: cb} {
+		if err := n.AddCopy(c); err != nil {
+			t.Fatal(err)
+		}
+	}
+	introduce(t, a, b)
+	select {
+	case al := <-alarms:
+		if al.Kind != peersync.AlarmFork || al.Namespace != "shop" || al.Text == "" {
+			t.Errorf("alarm %+v", al)
+		}
+	case <-time.After(15 * time.Second):
+		t.Fatal("no alarm")
+	}
+	if len(ca.values()) != 1 || len(cb.values()) != 1 {
+		t.Errorf("exchanged: %v, %v", ca.values(), cb.values())
+	}
+	if s := a.Stats(); s.Malformed+b.Stats().Malformed != 0 {
+		t.Errorf("stats %+v", s)
+	}
+}
+
+// TestALargeUnit is one that no frame can carry.
+func TestALargeUnit(t *testing.T) {
+	a, b := startNode(t, testOptions(t)), startNode(t, testOptions(t))
+	ca, cb := addCopy(t, a, "shop"), addCopy(t, b, "shop")
+	introduce(t, a, b)
+	var values []string
+	for i := range 20 {
+		values = append(values, fmt.Sprint(i, strings.Repeat("x", 50_000)))
+	}
+	ca.write(values...)
+	eventually(t, "equal", func() bool { return ca.equal(cb) && len(cb.values()) == 20 })
+}
+
+func TestAnnouncedAddresses(t *testing.T) {
+	o := testOptions(t)
+	o.Announce = []string{"/ip4/192.0.2.1/tcp/7701"}
+	a, b := startNode(t, o), startNode(t, testOptions(t))
+	introduce(t, b, a)
+	eventually(t, "told", func() bool {
+		return len(b.Peers()) == 1 && slices.Contains(b.Peers()[0].Addresses, o.Announce[0])
+	})
+}
+
+// TestAnAddressChangesHands: one address without a peer id, behind which another peer appears.
+func TestAnAddressChangesHands(t *testing.T) {
+	first, err := New(testOptions(t, onTCP))
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := testOptions(t)
+	o.Static = []string{strings.Split(first.Addresses()[0], "/p2p/")[0]}
+	a := startNode(t, o)
+	eventually(t, "the first", func() bool { return knows(a, first) })
+	closeNode(t, first)
+	second := startNode(t, testOptions(t, o.Static[0]))
+	eventually(t, "the second", func() bool { return knows(a, second) })
+}
+
+func TestARemovedCopyIsLeftAlone(t *testing.T) {
+	a, b := startNode(t, testOptions(t)), startNode(t, testOptions(t))
+	ca, cb := addCopy(t, a, "shop"), addCopy(t, b, "shop")
+	introduce(t, a, b)
+	for i := range 20 {
+		ca.write(fmt.Sprint("before", i))
+	}
+	if err := b.RemoveCopy("shop"); err != nil {
+		t.Fatal(err)
+	}
+	before := cb.clock()
+	cb.mu.Lock()
+	subscribers := len(cb.subs)
+	cb.mu.Unlock()
+	ca.write("after")
+	eventually(t, "noticed", func() bool { s, err := a.Sync("shop"); return err == nil && len(s) > 0 && !s[0].Connected })
+	if cb.clock().Compare(before) != crdt.Equal || subscribers != 0 {
+		t.Errorf("%v, then %v; %d subscribers", before, cb.clock(), subscribers)
+	}
+	if err := b.Ask("shop", ""); !errors.Is(err, ErrUnknown) {
+		t.Errorf("Ask: %v", err)
+	}
+	if err := a.Ask("shop", b.PeerID()); err != nil {
+		t.Errorf("Ask: %v", err)
 	}
 }
