@@ -23,9 +23,16 @@
 // Between two members there is one control stream, opened by the peer with the smaller id: what
 // each side holds, heartbeats, and the messages of all engines. It is never thinned out: when a
 // queue is full the stream is broken, and both sides start over. Repairs are streams of their own,
-// "/anabranch/pull/1", opened by the side that is behind. Gossip is gossipsub, unsigned (the
-// neighbour is authenticated, and members are trusted), on one topic per namespace whose name is
-// derived from the cluster key; it is lossy and may be.
+// "/anabranch/pull/1", opened by the side that is behind. Gossip is gossipsub on
+// "/anabranch/gossip/1", unsigned (the neighbour is authenticated, and members are trusted), on one
+// topic per namespace whose name is derived from the cluster key; it is lossy and may be.
+//
+// # Connections
+//
+// Every known peer that is away is dialled, for ever, with pauses of about a second for members
+// that were here lately and ten for others. When both sides dial at once there are two connections
+// for a few seconds. A member of which nothing was heard for nine seconds, on any stream, is
+// disconnected, so that a silent cut is noticed.
 //
 // # Names
 //
