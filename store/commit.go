@@ -280,7 +280,7 @@ func (n *Namespace) apply(b *Batch, g *group) error {
 	n.publish()
 	v := n.applied
 	n.mu.Unlock()
-	if err := errors.Join(wait(), n.c.base.moved(), pinned.release()); err != nil {
+	if err := errors.Join(n.c.waitPending(), wait(), n.c.base.moved(), pinned.release()); err != nil {
 		// It is visible and may be gone after a restart: nothing more may build on it.
 		n.fail(fmt.Errorf("store: commit is not durable: %w", err))
 		return err

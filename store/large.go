@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/anabranchdb/anabranch/crdt"
@@ -94,10 +95,13 @@ func (n *Namespace) runLarge(l largeChange) error {
 	if err := n.pin(); err != nil {
 		return err
 	}
+	var err error
 	if l.Join != nil {
-		return n.runJoin(l.Join)
+		err = n.runJoin(l.Join)
+	} else {
+		err = n.runUnit(l)
 	}
-	return n.runUnit(l)
+	return errors.Join(err, n.c.waitPending())
 }
 
 // runUnit applies the prefix kills of a unit piece by piece, then the unit itself.
@@ -170,10 +174,21 @@ func (n *Namespace) applyPiece(g *group) error {
 	if err != nil {
 		return err
 	}
-	if err := wait(); err != nil {
-		return err
+	// What comes next is built while this piece is written: pieces have to be durable no sooner than
+	// the end of the change.
+	err = n.c.waitPending()
+	n.c.pending = wait
+	return errors.Join(err, n.c.base.moved())
+}
+
+// waitPending returns when the piece before is durable.
+func (c *committer) waitPending() error {
+	if c.pending == nil {
+		return nil
 	}
-	return n.c.base.moved()
+	wait := c.pending
+	c.pending = nil
+	return wait()
 }
 
 // pin keeps the present state for readers until the batch that ends the large change.

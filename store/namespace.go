@@ -85,6 +85,8 @@ type committer struct {
 	since crdt.VersionVector
 	// nonce names this run; the run is recorded with the first seq that it issues.
 	nonce uint64
+	// pending waits for the piece of a large change that was applied last.
+	pending func() error
 	// purges counts the counters that wait in the table p to be looked at.
 	purges int
 }

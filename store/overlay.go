@@ -101,11 +101,30 @@ func (b *base) paths(prefix, after crdt.Path, limit int) ([]crdt.Path, error) {
 		return nil, b.note(err)
 	}
 	defer it.Close()
+	if len(b.live) >= maxCachedPaths {
+		clear(b.live)
+	}
 	var ps []crdt.Path
 	for len(ps) < limit && it.Next() {
-		ps = append(ps, b.keys.pathOf(it.Key()))
+		p := b.keys.pathOf(it.Key())
+		if err := b.found(p, it.Value()); err != nil {
+			return nil, b.note(err)
+		}
+		ps = append(ps, p)
 	}
 	return ps, b.note(it.Err())
+}
+
+// found remembers what lies at a path: who walks over paths reads their entries next.
+func (b *base) found(p crdt.Path, value []byte) error {
+	if _, ok := b.live[p]; ok || len(b.live) >= maxCachedPaths {
+		return nil
+	}
+	es, err := decodeEntries(value, p)
+	if err == nil {
+		b.live[p] = es
+	}
+	return err
 }
 
 // moved forgets what was read: the datastore has changed.
