@@ -116,7 +116,7 @@ func TestProblems(t *testing.T) {
 		{kindMediaType, "PUT", ns + "/registers/r", "1", []string{"Content-Type: "}},
 		{kindMediaType, "PUT", ns + "/registers/r", "1", []string{"Content-Type: application/json; charset=latin1"}},
 		{kindMediaType, "PUT", ns + "/registers/r", "1", []string{"Content-Encoding: gzip"}},
-		{kindMediaType, "PATCH", ns + "/maps/m", "{}", []string{"Content-Type: application/merge-patch+json"}},
+		{kindMediaType, "PATCH", ns + "/maps/m", "{}", []string{"Content-Type: application/json-patch+json"}},
 		{kindBadRequest, "PUT", ns + "/sets/s/members/x", "1", nil},
 		{kindBadRequest, "DELETE", ns + "/sets/s", "{}", nil},
 		{kindTooLarge, "PUT", ns + "/registers/r", `"` + strings.Repeat("x", 256<<10) + `"`, nil},

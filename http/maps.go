@@ -1,10 +1,6 @@
 package http
 
-import (
-	"slices"
-
-	"github.com/anabranchdb/anabranch/crdt"
-)
+import "github.com/anabranchdb/anabranch/crdt"
 
 // Limits of a map that is shown whole, and of a page of one.
 const (
@@ -256,6 +252,9 @@ func (n *nested) end() []byte {
 }
 
 func changeMap(r *request) (*reply, error) {
+	if r.media == mediaTypeMerge {
+		return mergeMap(r)
+	}
 	key := r.name("key")
 	ops, err := readOps(r.body, opForm{path: true})
 	if err != nil {
@@ -302,91 +301,4 @@ func (r *request) answerMap(rep *reply, key string) (*reply, error) {
 	m.Key = key
 	rep.body, rep.token = m, encodeToken(ns.Name(), v.Clock())
 	return rep, err
-}
-
-// Field is a register, a counter, a set or a map at a field of a map.
-type Field struct {
-	Type    string       `json:"type" enum:"counter,map,register,set"`
-	Key     string       `json:"key"`
-	Path    []string     `json:"path"`
-	Value   *jsonValue   `json:"value,omitempty" doc:"Of a counter, a register and a map."`
-	Values  []jsonValue  `json:"values,omitempty" doc:"Of a register with siblings: all values, the newest first."`
-	Members []string     `json:"members,omitempty" doc:"Of a set, with size and next, as for sets."`
-	Size    uint64       `json:"size,omitempty"`
-	Omitted []OmittedSet `json:"omitted,omitempty" doc:"Of a map in pages."`
-	Next    string       `json:"next,omitempty"`
-	// Conflict is there only when it is true.
-	Conflict bool `json:"conflict,omitempty" doc:"Of a register with siblings."`
-}
-
-func getField(r *request, v View) (any, error) {
-	key, names := r.name("key"), r.fields()
-	at := crdt.Object(crdt.Map, key).Fields(names...)
-	shown, err := shownAt(v, at)
-	if err != nil {
-		return nil, err
-	}
-	if _, ok := r.param("prefix"); ok && shown != crdt.Set && shown != 0 {
-		return nil, badRequest("prefix is for sets; this field is a %v", shown)
-	}
-	switch shown {
-	case 0:
-		return nil, kindNotFound.with("the map %s has nothing at this path", quoted(key))
-	case crdt.Set:
-		s, _, err := r.readSet(v, at.Leaf(crdt.Set), at.Leaf(crdt.Set))
-		s.Key, s.Path = key, names
-		return s, err
-	case crdt.Map:
-		p, err := r.page(under(at), string(at))
-		if err != nil {
-			return nil, err
-		}
-		m, err := readMap(v, at, p)
-		m.Key, m.Path = key, names
-		return m, err
-	}
-	// A cursor is none of these types'.
-	if _, err := r.page("", string(at), shown.String()); err != nil {
-		return nil, err
-	}
-	if shown == crdt.Counter {
-		c, _, err := readCounter(v, at.Leaf(crdt.Counter))
-		return Counter{Type: "counter", Key: key, Path: names, Value: c}, err
-	}
-	return readRegisterField(v, at, key, names)
-}
-
-func readRegisterField(rd Reader, at crdt.Path, key string, names []string) (any, error) {
-	values, err := readRegister(rd, at.Leaf(crdt.Register))
-	if err != nil {
-		return nil, err
-	}
-	f := Field{Type: "register", Key: key, Path: names, Value: new(jsonValue("null"))}
-	if len(values) > 0 {
-		f.Value = &values[0]
-	}
-	if len(values) > 1 {
-		f.Conflict, f.Values = true, slices.Clone(values)
-	}
-	return f, nil
-}
-
-func putField(r *request) (*reply, error) {
-	value, err := readValue(r.body)
-	if err != nil {
-		return nil, err
-	}
-	o := op{target: crdt.Map, key: r.name("key"), path: r.fields(), action: actValue, value: value}
-	return r.commit(func(tx Tx, seen crdt.VersionVector) (any, error) {
-		_, err := o.apply(tx, seen)
-		return nil, err
-	})
-}
-
-func deleteField(r *request) (*reply, error) {
-	o := op{target: crdt.Map, key: r.name("key"), path: r.fields(), action: actDelete}
-	return r.commit(func(tx Tx, seen crdt.VersionVector) (any, error) {
-		_, err := o.apply(tx, seen)
-		return nil, err
-	})
 }

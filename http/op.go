@@ -307,22 +307,28 @@ func one(b bool) int {
 	return 0
 }
 
-// assign writes the value. At a field of a map it takes the place of everything that was seen
-// there, of every type.
+// assign writes the value.
 func (o *op) assign(tx Tx, seen crdt.VersionVector) error {
-	leaf := o.leaf()
 	if o.target == crdt.Map {
-		others, err := holdsOthers(tx, o.at(), leaf)
-		if err != nil {
+		return assignField(tx, o.at(), o.value, seen)
+	}
+	return tx.Assign(o.leaf(), o.value, seen)
+}
+
+// assignField writes a register at a field of a map. It takes the place of everything that was
+// seen there, of every type.
+func assignField(tx Tx, at crdt.Path, value []byte, seen crdt.VersionVector) error {
+	leaf := at.Leaf(crdt.Register)
+	others, err := holdsOthers(tx, at, leaf)
+	if err != nil {
+		return err
+	}
+	if others {
+		if _, err := tx.Delete(at, seen); err != nil {
 			return err
 		}
-		if others {
-			if _, err := tx.Delete(o.at(), seen); err != nil {
-				return err
-			}
-		}
 	}
-	return tx.Assign(leaf, o.value, seen)
+	return tx.Assign(leaf, value, seen)
 }
 
 // holdsOthers reports whether something is live under a field besides its register.

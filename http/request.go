@@ -7,6 +7,7 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -31,6 +32,7 @@ type request struct {
 	backend *backend
 	query   url.Values
 	body    []byte
+	media   string        // of the body
 	wait    time.Duration // of Prefer: wait, at most maxWait
 	waits   bool          // Prefer: wait was given
 	applied bool          // … and honoured
@@ -98,26 +100,34 @@ func readAll(body io.Reader, size int64) ([]byte, error) {
 }
 
 func (r *request) checkMediaType() error {
-	const hint = "this route takes " + mediaTypeJSON + "; with curl write --json instead of -d or --data"
+	takes := r.route.mediaTypes()
+	hint := "this route takes " + strings.Join(takes, " or ") + "; with curl write --json instead of -d or --data"
 	header := r.http.Header
 	media, params, err := mime.ParseMediaType(header.Get("Content-Type"))
 	charset, ok := params["charset"]
 	switch {
 	case header.Get("Content-Type") == "":
-		return unsupported("the body has no media type: " + hint)
-	case err != nil || media != mediaTypeJSON || len(header["Content-Type"]) > 1:
-		return unsupported(hint)
+		return r.unsupported("the body has no media type: " + hint)
+	case err != nil || !slices.Contains(takes, media) || len(header["Content-Type"]) > 1:
+		return r.unsupported(hint)
 	case ok && !strings.EqualFold(charset, "utf-8"):
-		return unsupported("JSON is UTF-8, not " + charset)
+		return r.unsupported("JSON is UTF-8, not " + charset)
 	case header.Get("Content-Encoding") != "":
-		return unsupported("the body must not be encoded").setHeader("Accept-Encoding", "identity")
+		return r.unsupported("the body must not be encoded").setHeader("Accept-Encoding", "identity")
 	}
+	r.media = media
 	return nil
 }
 
-func unsupported(detail string) *Problem {
+func (r *request) unsupported(detail string) *Problem {
 	p := kindMediaType.with("%s", detail)
-	return p.setHeader("Accept-Post", mediaTypeJSON).setHeader("Accept-Patch", mediaTypeJSON)
+	switch takes := strings.Join(r.route.mediaTypes(), ", "); r.route.method {
+	case http.MethodPost:
+		p.setHeader("Accept-Post", takes)
+	case http.MethodPatch:
+		p.setHeader("Accept-Patch", takes)
+	}
+	return p
 }
 
 // parsePrefer looks for wait in Prefer headers (RFC 7240). Other preferences are left alone, as

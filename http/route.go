@@ -16,6 +16,7 @@ import (
 const (
 	mediaTypeJSON   = "application/json"
 	mediaTypeNDJSON = "application/x-ndjson"
+	mediaTypeMerge  = "application/merge-patch+json"
 )
 
 // route is one line of the table: what the router, the checks and /openapi.json need to know.
@@ -33,6 +34,7 @@ type route struct {
 	// takes is a value of the type that describes the body; nil for a route without one.
 	takes     any
 	bodyLimit int64
+	merges    bool // the body may also be a merge patch
 	// gives is a value of the type that describes the reply's body; nil for none.
 	gives     any
 	ndjson    bool // the reply is a stream of lines
@@ -203,7 +205,19 @@ func (rt *route) operation(schemas huma.Registry) *huma.Operation {
 		op.RequestBody = &huma.RequestBody{Required: true,
 			Content: map[string]*huma.MediaType{mediaTypeJSON: {Schema: schemaOf(schemas, rt.takes)}}}
 	}
+	if rt.merges {
+		op.RequestBody.Content[mediaTypeMerge] = &huma.MediaType{Schema: &huma.Schema{Type: huma.TypeObject, AdditionalProperties: true,
+			Description: "A merge patch (RFC 7396): null deletes, an object goes into the field, every other value is written as a register."}}
+	}
 	return op
+}
+
+// mediaTypes lists what the body may be.
+func (rt *route) mediaTypes() []string {
+	if rt.merges {
+		return []string{mediaTypeJSON, mediaTypeMerge}
+	}
+	return []string{mediaTypeJSON}
 }
 
 func schemaOf(schemas huma.Registry, v any) *huma.Schema {

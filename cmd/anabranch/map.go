@@ -11,7 +11,7 @@ import (
 
 func (c *cli) mapCmd() *cobra.Command {
 	return newGroup("map", "Nested objects of registers, counters and sets",
-		c.mapGet(), c.mapPut(), c.mapInc(), c.mapReset(), c.mapMembers("add"), c.mapMembers("remove"), c.mapRemove())
+		c.mapGet(), c.mapPut(), c.mapMerge(), c.mapInc(), c.mapReset(), c.mapMembers("add"), c.mapMembers("remove"), c.mapRemove())
 }
 
 // field is the path of a map, or of something in it.
@@ -87,6 +87,34 @@ func (c *cli) mapPut() *cobra.Command {
 	}
 	v.add(cmd)
 	return cmd
+}
+
+func (c *cli) mapMerge() *cobra.Command {
+	return &cobra.Command{
+		Use: "merge KEY JSON", Short: "Merge a JSON object into a map", Args: names(2, 2),
+		Long: `Merge a JSON object into a map, as RFC 7396 says; "-" reads it from standard input. Members of the
+object are written to the fields of the same name, objects go down into fields, null deletes. What
+is equal already is not written. The map as it is then is printed.`,
+		Example: `  anabranch map merge ada '{"address":{"city":"Leiden","zip":null}}'
+  echo '{"name":"Augusta"}' | anabranch map merge ada -`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			body := []byte(args[1])
+			if args[1] == "-" {
+				var err error
+				if body, err = readInput(args[1], c.in); err != nil {
+					return err
+				}
+			}
+			if !json.Valid(body) {
+				return usagef("the merge patch is not JSON")
+			}
+			req := client.Request{Method: "PATCH", Path: c.data("maps", args[0]), Body: body, ContentType: "application/merge-patch+json"}
+			return c.do(cmd, req, func(body []byte) error {
+				_, err := c.showField(body)
+				return err
+			})
+		},
+	}
 }
 
 // operate sends one op on a path of fields and prints nothing.
