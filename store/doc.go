@@ -11,7 +11,7 @@
 //
 // What a [Backend] must be able to do is little, and storetest proves it: one batch atomic, in the
 // order of durability, with snapshots and ordered walks. [OpenPebble] is the default,
-// [NewMemoryBackend] forgets, and [Wrap] makes one of other go-datastores.
+// [NewMemoryBackend] forgets, and [WrapDatastore] makes one of other go-datastores.
 //
 // # Invariants
 //
