@@ -180,7 +180,8 @@ func (g *group) join(u delta.Unit) error {
 // observe takes a foreign timestamp over into the hybrid clock.
 func (g *group) observe(t crdt.Timestamp) {
 	n := g.n
-	if now := n.opts.Now(); !n.c.hlc.Observe(t, now) {
+	if now := n.opts.Now(); !n.c.hlc.Observe(t, now) && !g.ahead {
+		g.ahead = true
 		n.opts.Event(Event{Namespace: n.name, Kind: EventClockAhead,
 			Detail: fmt.Sprintf("a peer's clock is %v ahead", t.Time().Sub(now).Round(1e9))})
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/anabranchdb/anabranch/crdt"
 	"github.com/anabranchdb/anabranch/delta"
@@ -68,6 +69,31 @@ func TestApplyRefuses(t *testing.T) {
 			mustCommit(t, n, increment(1))
 			checkConsistency(t, n)
 		})
+	}
+}
+
+// TestClockAhead: a timestamp far ahead is told once in a commit, and moves no clock here.
+func TestClockAhead(t *testing.T) {
+	r := newRig(t)
+	_, n := r.space()
+	var units []delta.Unit
+	far := crdt.TimestampOf(r.now.Add(time.Hour))
+	for seq := range uint64(10) {
+		u := foreign(7, seq+1, tRegister, crdt.KindValue, "1")
+		u.Entries[0].Time = far
+		units = append(units, u)
+	}
+	if err := n.Apply(context.Background(), units, nil); err != nil {
+		t.Fatal(err)
+	}
+	if e := <-r.events; e.Kind != EventClockAhead || len(r.events) > 0 {
+		t.Errorf("%+v, and %d more", e, len(r.events))
+	}
+	mustCommit(t, n, increment(1))
+	for _, e := range checkConsistency(t, n).At(tCounter) {
+		if e.Time >= far {
+			t.Errorf("own time %v", e.Time)
+		}
 	}
 }
 

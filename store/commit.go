@@ -58,6 +58,8 @@ type group struct {
 	large *largeChange
 	// broken is why nothing of the group may be committed: half of a unit is in it.
 	broken error
+	// ahead: that a foreign timestamp is far ahead of the clock has been told.
+	ahead bool
 	// joined marks the log record of a state join.
 	joined bool
 	side   Batch // further operations that jobs put into the commit

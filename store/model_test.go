@@ -378,6 +378,9 @@ func (c *cluster) converge() {
 			}
 		}
 	}
+	for _, m := range c.nodes {
+		checkConsistency(c.t, m.ns)
+	}
 	first := c.nodes[0].ns.Status()
 	for _, m := range c.nodes[1:] {
 		if s := m.ns.Status(); s.Clock.Compare(first.Clock) != crdt.Equal || s.Digest != first.Digest {
