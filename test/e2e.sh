@@ -1,0 +1,61 @@
+#!/usr/bin/env bash
+# Runs the tests with real daemons: all of them, or those that are named.
+#
+#   test/e2e.sh              everything, on dist/anabranch (make build)
+#   test/e2e.sh network      daemons in network namespaces: cut off silently, moved, among strangers
+#   test/e2e.sh crash        kill -9 under load, fifty times; SEED=7 for other moments
+#   test/e2e.sh amnesia      directories that are copied, put back, rolled back
+#   test/e2e.sh names        names that hurt, on every way in and out
+#   test/e2e.sh contact      addresses that are taken, namespaces, SIGTERM, full disks
+#   test/e2e.sh load         real data sets, and daemons that start from nothing
+#
+# Several names may be given. Needs root, Linux, iproute2, nftables and iso-codes. BINARY names
+# another binary. Everything that is made is removed at the end, also after ^C.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+declare -A parts=(
+  [network]=TestNetwork
+  [crash]=TestKill
+  [amnesia]='TestCopy|TestRolledBack'
+  [names]='TestNames$|TestRawPaths'
+  [contact]='TestSecondDaemon|TestHostNames|TestNamespaces|TestTerm|TestDiskFull'
+  [load]=TestLoad
+)
+pattern=.
+for part in "$@"; do
+  if [ -z "${parts[$part]:-}" ]; then
+    sed -n '2,/^set/{/^#/s/^# \{0,1\}//p}' "$0" >&2
+    exit 2
+  fi
+  if [ "$pattern" = . ]; then pattern=${parts[$part]}; else pattern+="|${parts[$part]}"; fi
+done
+
+binary=$(realpath "${BINARY:-dist/anabranch}")
+work=$(mktemp -d /tmp/anbe.XXXXXX)
+tests=
+# shellcheck disable=SC2317 # it is called by the trap
+cleanup() {
+  status=$?
+  trap - EXIT INT TERM
+  if [ -n "$tests" ] && kill -0 "$tests" 2>/dev/null; then
+    kill -INT "$tests" # its daemons end with it
+    wait "$tests" || true
+  fi
+  awk -v w="$work/" 'index($2, w) == 1 {print $2}' /proc/mounts | while read -r mount; do umount -l "$mount" || true; done
+  if [ -n "$tests" ]; then test/netns.sh "anb$tests" down; fi
+  rm -rf "$work"
+  exit "$status"
+}
+trap cleanup EXIT
+trap 'exit 130' INT TERM
+
+go vet -tags e2e ./test/e2e
+go test -tags e2e -c -o "$work/e2e" ./test/e2e
+cd test/e2e
+TMPDIR=$work "$work/e2e" -test.v -test.run "$pattern" -test.timeout 8m -anabranch "$binary" -seed "${SEED:-1}" &
+tests=$!
+cd ../..
+status=0
+wait "$tests" || status=$?
+exit "$status"
