@@ -95,7 +95,7 @@ func TestProblems(t *testing.T) {
 		{kindForbidden, "GET", "/v1/status", "", []string{"Host: 192.0.2.1:7700"}},
 		// queries
 		{kindBadRequest, "GET", ns + "/registers/r?shape=typed", "", nil},
-		{kindBadRequest, "GET", ns + "/maps/m?shape=typed", "", nil},
+		{kindBadRequest, "GET", ns + "/maps/m?shape=Typed", "", nil},
 		{kindBadRequest, "PUT", ns + "/registers/r?acks=1", "1", nil},
 		{kindBadRequest, "GET", ns + "/maps/m?prefix=a", "", nil},
 		{kindBadRequest, "GET", ns + "/keys?limit=0", "", nil},

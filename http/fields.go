@@ -2,6 +2,8 @@ package http
 
 import (
 	"iter"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/anabranchdb/anabranch/crdt"
@@ -130,32 +132,96 @@ func shownAt(rd Reader, at crdt.Path) (crdt.Type, error) {
 	case 1:
 		return found[0], nil
 	}
-	return newestAt(rd, at)
+	types, err := typesAt(rd, at)
+	if err != nil || len(types) == 0 {
+		return 0, err
+	}
+	return types[0], nil
 }
 
-// newestAt is shownAt for a field at which several types stand: it reads everything there.
-func newestAt(rd Reader, at crdt.Path) (crdt.Type, error) {
-	var shown crdt.Type
-	var newest crdt.Entry
+// typesAt returns the types that stand at a field, newest first, where crdt.Map stands for all
+// that lies below. It reads everything there.
+func typesAt(rd Reader, at crdt.Path) ([]crdt.Type, error) {
+	newest := map[crdt.Type]crdt.Entry{}
 	for it, err := range rd.Scan(at, "") {
 		if err != nil {
-			return 0, err
+			return nil, err
 		}
 		p, c, err := readChild(it.Path, it.Entries)
 		if err != nil {
-			return 0, err
+			return nil, err
 		}
 		if c.leaf == 0 {
 			continue
 		}
-		if shown == 0 || crdt.Newer(c.newest, newest) < 0 {
-			newest = c.newest
-			if shown = c.leaf; p.path != at {
-				shown = crdt.Map
-			}
+		if p.path != at {
+			c.leaf = crdt.Map
+		}
+		if e, ok := newest[c.leaf]; !ok || crdt.Newer(c.newest, e) < 0 {
+			newest[c.leaf] = c.newest
 		}
 	}
-	return shown, nil
+	return slices.SortedFunc(maps.Keys(newest), func(a, b crdt.Type) int { return crdt.Newer(newest[a], newest[b]) }), nil
+}
+
+// standing is a field with what is shown of it.
+type standing struct {
+	field
+	// types are all that stand here, newest first; crdt.Map stands for the fields below. The
+	// plain shape shows the first.
+	types []crdt.Type
+	// hidden: the plain shape shows something else at a field above.
+	hidden bool
+}
+
+// child returns what stands here with a type that is not crdt.Map.
+func (s standing) child(t crdt.Type) child {
+	for _, c := range s.found {
+		if c.leaf == t {
+			return c
+		}
+	}
+	return child{}
+}
+
+// standings yields the fields whose path has the prefix, which is a field or what is under one,
+// behind `after`, in path order.
+func standings(rd Reader, prefix, after crdt.Path) iter.Seq2[standing, error] {
+	return func(yield func(standing, error) bool) {
+		hidden, err := hiddenAbove(rd, prefix, after)
+		if err != nil {
+			yield(standing{}, err)
+			return
+		}
+		var last field
+		// show yields the last field, now that it is known whether fields lie below it.
+		show := func(below bool) bool {
+			s := standing{field: last, types: []crdt.Type{last.found[0].leaf}, hidden: hidden != "" && hidden.Contains(last.path)}
+			if len(last.found) > 1 || below {
+				if s.types, err = typesAt(rd, last.path); err != nil {
+					yield(standing{}, err)
+					return false
+				}
+			}
+			if below && !s.hidden && s.types[0] != crdt.Map {
+				hidden = under(last.path)
+			}
+			return yield(s, nil)
+		}
+		for f, err := range fieldsOf(rd, prefix, after) {
+			if err != nil {
+				yield(standing{}, err)
+				return
+			}
+			if last.path != "" && !show(under(last.path).Contains(f.path)) {
+				return
+			}
+			last = f
+		}
+		if last.path != "" {
+			show(false)
+		}
+	}
 }
 
 // plainField is a field as the plain shape shows it: with one child.
@@ -170,68 +236,26 @@ type plainField struct {
 // yielded with no leaf, so that the caller can count it.
 func plainFields(rd Reader, base, after crdt.Path) iter.Seq2[plainField, error] {
 	return func(yield func(plainField, error) bool) {
-		hidden, err := hiddenAbove(rd, base, after)
-		if err != nil {
-			yield(plainField{}, err)
-			return
-		}
-		var last field
-		// show yields the last field, now that it is known whether fields lie below it.
-		show := func(below bool) bool {
-			p, err := plain(rd, last, below)
-			switch {
-			case err != nil:
-				yield(plainField{}, err)
-				return false
-			case hidden != "" && hidden.Contains(last.path):
-				p.child = child{}
-			case below && p.leaf != 0:
-				hidden = under(last.path)
+		for s, err := range standings(rd, under(base), after) {
+			p := plainField{path: s.path, names: s.names}
+			if err == nil && !s.hidden {
+				p.child = s.child(s.types[0])
 			}
-			return yield(p, nil)
-		}
-		for f, err := range fieldsOf(rd, under(base), after) {
-			if err != nil {
-				yield(plainField{}, err)
+			if !yield(p, err) {
 				return
 			}
-			if last.path != "" && !show(under(last.path).Contains(f.path)) {
-				return
-			}
-			last = f
-		}
-		if last.path != "" {
-			show(false)
 		}
 	}
-}
-
-// plain chooses the child of f that is shown, if one is: below tells that fields lie under f.
-func plain(rd Reader, f field, below bool) (plainField, error) {
-	p := plainField{path: f.path, names: f.names}
-	shown := f.found[0].leaf
-	if len(f.found) > 1 || below {
-		var err error
-		if shown, err = newestAt(rd, f.path); err != nil {
-			return p, err
-		}
-	}
-	for _, c := range f.found {
-		if c.leaf == shown {
-			p.child = c
-		}
-	}
-	return p, nil
 }
 
 // hiddenAbove returns the prefix that is hidden at the beginning of a page, "" if none is: when
 // the page before ended below a field at which something newer stands.
-func hiddenAbove(rd Reader, base, after crdt.Path) (crdt.Path, error) {
-	if !base.Contains(after) {
+func hiddenAbove(rd Reader, prefix, after crdt.Path) (crdt.Path, error) {
+	if after == "" {
 		return "", nil
 	}
 	after = crdt.Path(strings.TrimSuffix(string(after), behindLeaves))
-	for i := len(base) + 1; i < len(after); i++ {
+	for i := len(prefix) - 1; i < len(after); i++ {
 		if after[i] != '!' {
 			continue
 		}

@@ -24,6 +24,13 @@ type Field struct {
 func getField(r *request, v View) (any, error) {
 	key, names := r.name("key"), r.fields()
 	at := crdt.Object(crdt.Map, key).Fields(names...)
+	typed, err := r.typed()
+	if err != nil {
+		return nil, err
+	}
+	if typed {
+		return r.typedField(v, at)
+	}
 	shown, err := shownAt(v, at)
 	if err != nil {
 		return nil, err
@@ -33,7 +40,7 @@ func getField(r *request, v View) (any, error) {
 	}
 	switch shown {
 	case 0:
-		return nil, kindNotFound.with("the map %s has nothing at this path", quoted(key))
+		return nil, absentField(key)
 	case crdt.Set:
 		s, _, err := r.readSet(v, at.Leaf(crdt.Set), at.Leaf(crdt.Set))
 		s.Key, s.Path = key, names
@@ -56,6 +63,10 @@ func getField(r *request, v View) (any, error) {
 		return Counter{Type: "counter", Key: key, Path: names, Value: c}, err
 	}
 	return readRegisterField(v, at, key, names)
+}
+
+func absentField(key string) *Problem {
+	return kindNotFound.with("the map %s has nothing at this path", quoted(key))
 }
 
 func readRegisterField(rd Reader, at crdt.Path, key string, names []string) (any, error) {

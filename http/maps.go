@@ -47,7 +47,11 @@ type MapOp struct {
 func getMap(r *request, v View) (any, error) {
 	key := r.name("key")
 	base := crdt.Object(crdt.Map, key)
-	p, err := r.page(under(base), string(base))
+	typed, err := r.typed()
+	if err != nil {
+		return nil, err
+	}
+	p, err := r.page(under(base), mapQuery(base, typed)...)
 	if err != nil {
 		return nil, err
 	}
@@ -61,12 +65,24 @@ func getMap(r *request, v View) (any, error) {
 	if !p.asked && h.Entries > maxWholeEntries {
 		return nil, errLargeMap
 	}
+	if typed {
+		return r.typedMap(v, base, p)
+	}
 	m, err := readMap(v, base, p)
 	m.Key = key
 	return m, err
 }
 
 var errLargeMap = tooLarge(maxWholeEntries, "the map has more than %d live entries or its values more than %d bytes: page over it with limit and cursor", maxWholeEntries, maxWholeBytes)
+
+// mapQuery is what cursors over a map or a field are bound to: those of one shape are none of the
+// other's.
+func mapQuery(base crdt.Path, typed bool) []string {
+	if typed {
+		return []string{string(base), "typed"}
+	}
+	return []string{string(base)}
+}
 
 // readMap reads the page of a map that is asked for, or the whole. base is the path of an
 // object or of a field.

@@ -76,6 +76,7 @@ var queryParams = map[string]*huma.Param{
 	"limit": {Schema: &huma.Schema{Type: "integer", Minimum: new(float64(1)), Default: defaultLimit},
 		Description: "How many items a page has at most; above 1000 counts as 1000."},
 	"prefix": {Schema: &huma.Schema{Type: "string"}, Description: "Only names that begin with it."},
+	"shape":  {Schema: &huma.Schema{Type: "string", Enum: []any{"plain", "typed"}, Default: "plain"}, Description: "What the reply looks like."},
 	"type":   {Schema: &huma.Schema{Type: "string", Enum: []any{"counter", "map", "register", "set"}}, Description: "Only objects of this type."},
 }
 
@@ -133,7 +134,11 @@ func (rt *route) response(schemas huma.Registry, status int) *huma.Response {
 		if rt.ndjson {
 			media = mediaTypeNDJSON
 		}
-		res.Content = map[string]*huma.MediaType{media: {Schema: schemaOf(schemas, rt.gives)}}
+		schema := schemaOf(schemas, rt.gives)
+		if rt.typed != nil {
+			schema = &huma.Schema{OneOf: []*huma.Schema{schema, schemaOf(schemas, rt.typed)}}
+		}
+		res.Content = map[string]*huma.MediaType{media: {Schema: schema}}
 	}
 	return res
 }

@@ -37,6 +37,7 @@ type route struct {
 	merges    bool // the body may also be a merge patch
 	// gives is a value of the type that describes the reply's body; nil for none.
 	gives     any
+	typed     any  // the same with shape=typed, nil if there is no such shape
 	ndjson    bool // the reply is a stream of lines
 	status    int  // of success
 	also      int  // another status of success, 0 for none

@@ -87,14 +87,14 @@ func mapRoutes() []route {
 	const tag = "maps"
 	return []route{
 		{method: "GET", pattern: mapPattern, id: "get-map", tag: tag, summary: "Read a map, whole or by pages of its fields",
-			query: []string{"limit", "cursor"}, token: true, gives: Map{}, status: 200, handle: read(getMap)},
+			query: []string{"shape", "limit", "cursor"}, token: true, gives: Map{}, typed: TypedMap{}, status: 200, handle: read(getMap)},
 		{method: "PATCH", pattern: mapPattern, id: "change-map", tag: tag, summary: "Change fields of a map, all or nothing",
 			doc:   "By ops, or by a merge patch (RFC 7396).",
 			token: true, takes: MapOps{}, bodyLimit: maxOpsBytes, merges: true, gives: Map{}, status: 200, handle: changeMap},
 		{method: "DELETE", pattern: mapPattern, id: "delete-map", tag: tag, summary: "Delete a map",
 			token: true, status: 204, handle: deleteObject(crdt.Map)},
 		{method: "GET", pattern: fieldPattern, id: "get-field", tag: tag, summary: "Read one field of a map, of any type",
-			query: []string{"prefix", "limit", "cursor"}, token: true, gives: Field{}, status: 200, handle: read(getField)},
+			query: []string{"shape", "prefix", "limit", "cursor"}, token: true, gives: Field{}, typed: TypedMap{}, status: 200, handle: read(getField)},
 		{method: "PUT", pattern: fieldPattern, id: "put-field", tag: tag, summary: "Write a register at a field",
 			token: true, takes: jsonValue{}, bodyLimit: maxBodyBytes, status: 204, handle: putField},
 		{method: "DELETE", pattern: fieldPattern, id: "delete-field", tag: tag, summary: "Delete what is at and under a field",

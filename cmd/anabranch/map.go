@@ -24,18 +24,34 @@ func (c *cli) field(args []string) []string {
 }
 
 func (c *cli) mapGet() *cobra.Command {
-	var p page
+	var (
+		p     page
+		typed bool
+	)
 	cmd := &cobra.Command{
 		Use: "get KEY [FIELD...]", Short: "Print a map, or what stands at a path of fields in it", Args: names(1, -1),
 		Long: `Print a map as JSON, or what stands at a path of fields in it: the JSON value of a register, the
-value of a counter, the members of a set one a line, or a map as JSON.`,
+value of a counter, the members of a set one a line, or a map as JSON.
+
+With --typed, print a line for everything that stands at each field, concurrent values and types
+included: its fields, its type, its value, and "conflict" where there are several. The newest is
+first.`,
 		Example: `  anabranch map get ada
-  anabranch map get ada address city`,
+  anabranch map get ada address city
+  anabranch map get ada --typed`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return c.follow(cmd, client.Request{Method: "GET", Path: c.field(args), Query: p.query()}, p.limit == 0, c.showField)
+			all, query, show := p.limit == 0, p.query(), c.showField
+			if typed {
+				query.Set("shape", "typed")
+				if show = c.showTyped; all && !c.json {
+					query.Set("limit", "1000") // the most that a page holds
+				}
+			}
+			return c.follow(cmd, client.Request{Method: "GET", Path: c.field(args), Query: query}, all, show)
 		},
 	}
 	p.add(cmd, "members of a set")
+	cmd.Flags().BoolVar(&typed, "typed", false, "print every field with its type and its concurrent values")
 	return cmd
 }
 
