@@ -39,7 +39,7 @@ cleanup() {
   status=$?
   trap - EXIT INT TERM
   if [ -n "$tests" ] && kill -0 "$tests" 2>/dev/null; then
-    kill -INT "$tests" # its daemons end with it
+    kill -TERM "$tests" # its daemons end with it
     wait "$tests" || true
   fi
   awk -v w="$work/" 'index($2, w) == 1 {print $2}' /proc/mounts | while read -r mount; do umount -l "$mount" || true; done
