@@ -313,7 +313,11 @@ func (n *Namespace) reload() error {
 func (n *Namespace) fail(err error) {
 	if n.failed.CompareAndSwap(nil, &failure{err}) {
 		close(n.dead)
-		n.opts.Event(Event{Namespace: n.name, Kind: EventDamaged, Detail: err.Error()})
+		kind := EventFailed
+		if isDamage(err) {
+			kind = EventDamaged
+		}
+		n.opts.Event(Event{Namespace: n.name, Kind: kind, Detail: err.Error()})
 	}
 }
 

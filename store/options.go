@@ -35,7 +35,8 @@ type Options struct {
 	// under a redo record instead of in one.
 	LargeEntries int
 	// ReserveBytes of free space are kept for removals and replication: with less, local adds
-	// get ErrDiskFull; with less than a quarter of it, replication does too.
+	// get ErrDiskFull; with less than a quarter of it, replication does too; with less than a
+	// sixteenth everything does, so that the datastore itself never finds the disk full.
 	ReserveBytes uint64
 	// Event is told of what an operator should know. It must not block.
 	Event func(Event)
@@ -61,13 +62,16 @@ const (
 	EventClockAhead EventKind = "clock-ahead"
 	// EventRedo: a large change was found unfinished at open, and was finished.
 	EventRedo EventKind = "redo"
+	// EventFailed: the datastore cannot be written any more; only a fresh Open can.
+	EventFailed EventKind = "failed"
+	// EventDatastore: the datastore reports trouble that it copes with.
+	EventDatastore EventKind = "datastore"
 )
 
-// DefaultOptions returns the options of a store in dir.
+// DefaultOptions returns the options of a store in dir, without those that Open fills in.
 func DefaultOptions(dir string) Options {
 	return Options{
 		Dir:          dir,
-		OpenBackend:  func(dir string) (Backend, error) { return OpenPebble(dir, PebbleOptions{}) },
 		Fingerprint:  ReadFingerprint,
 		FreeBytes:    freeBytes,
 		Now:          time.Now,
@@ -86,9 +90,6 @@ func MemoryOptions() Options { return DefaultOptions("") }
 
 func (o Options) withDefaults() Options {
 	d := DefaultOptions(o.Dir)
-	if o.OpenBackend == nil {
-		o.OpenBackend = d.OpenBackend
-	}
 	if o.Fingerprint == nil {
 		o.Fingerprint = d.Fingerprint
 	}
@@ -119,7 +120,26 @@ func (o Options) withDefaults() Options {
 	if o.Event == nil {
 		o.Event = d.Event
 	}
+	if o.OpenBackend == nil {
+		tell := o.Event
+		o.OpenBackend = func(dir string) (Backend, error) {
+			return OpenPebble(dir, PebbleOptions{Event: func(e PebbleEvent) { tell(e.event()) }})
+		}
+	}
 	return o
+}
+
+// event is what an operator is told of a report of Pebble.
+func (e PebbleEvent) event() Event {
+	kind := EventDatastore
+	if e.Kind == PebbleLog || e.Kind == PebbleFatal {
+		kind = EventFailed
+	}
+	detail := string(e.Kind) + ": " + e.Text
+	if e.Err != nil {
+		detail += ": " + e.Err.Error()
+	}
+	return Event{Kind: kind, Detail: detail}
 }
 
 // newReplicaID draws an id. It never returns the zero id.

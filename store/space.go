@@ -17,13 +17,15 @@ type purpose int
 const (
 	forAdds purpose = iota
 	forReplication
+	forRemovals
 )
 
 // spaceEvery is the time between two looks at the free space.
 const spaceEvery = time.Second
 
-// spaceFor returns ErrDiskFull when the reserve must be left to what is more urgent: removals
-// may use all of it, replication three quarters, local adds none.
+// spaceFor returns ErrDiskFull when the reserve must be left to what is more urgent: local adds
+// may use none of it, replication three quarters, removals all but the last that the datastore
+// itself needs to go on working.
 func (n *Namespace) spaceFor(p purpose) error {
 	if n.storage == Memory || n.opts.Dir == "" {
 		return nil
@@ -38,8 +40,11 @@ func (n *Namespace) spaceFor(p purpose) error {
 		n.space = diskLevel{at: now, free: free}
 	}
 	need := n.opts.ReserveBytes
-	if p == forReplication {
+	switch p {
+	case forReplication:
 		need /= 4
+	case forRemovals:
+		need /= 16
 	}
 	if n.space.free < need {
 		return fmt.Errorf("%w: %d MiB free, %d MiB are kept in reserve", ErrDiskFull, n.space.free>>20, need>>20)

@@ -294,10 +294,12 @@ func (t *Tx) end() error {
 	if t.next == t.first && len(t.killed) == 0 && !t.large {
 		return nil
 	}
+	need := forRemovals
 	if t.adds {
-		if err := t.g.n.spaceFor(forAdds); err != nil {
-			return err
-		}
+		need = forAdds
+	}
+	if err := t.g.n.spaceFor(need); err != nil {
+		return err
 	}
 	u := delta.Unit{Origin: t.self, First: t.first, Last: max(t.first, t.next-1), Deps: t.g.since}
 	for _, p := range t.over.order {

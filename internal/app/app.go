@@ -139,6 +139,10 @@ func (a *App) openStore() error {
 	log := a.log.With("component", "store")
 	opts.Event = func(e store.Event) {
 		log.Log(context.Background(), eventLevel(e.Kind), e.Detail, "event", string(e.Kind), "namespace", e.Namespace)
+		if e.Kind == store.EventFailed {
+			// What is acknowledged is on disk; who restarts us finds it.
+			a.fail(fmt.Errorf("the datastore failed: %s", e.Detail))
+		}
 	}
 	s, err := store.Open(opts)
 	if err != nil {
@@ -160,9 +164,9 @@ func (a *App) openStore() error {
 
 func eventLevel(k store.EventKind) slog.Level {
 	switch k {
-	case store.EventDamaged:
+	case store.EventDamaged, store.EventFailed:
 		return slog.LevelError
-	case store.EventCopied, store.EventClockAhead:
+	case store.EventCopied, store.EventClockAhead, store.EventDatastore:
 		return slog.LevelWarn
 	}
 	return slog.LevelInfo
