@@ -19,6 +19,9 @@ type Cluster interface {
 	AddPeer(addr string) error
 	// Sync tells how this daemon stands to every admitted peer that holds the namespace.
 	Sync(ns string) []PeerSync
+	// Halted tells why the exchange of the namespace has ended for good and what to do about it;
+	// it is empty while the exchange goes on.
+	Halted(ns string) string
 }
 
 // Peer is a peer as GET /v1/peers lists it.

@@ -69,7 +69,7 @@ func TestWaitForToken(t *testing.T) {
 func TestTokenOnEveryDataReply(t *testing.T) {
 	d := newDaemon(t)
 	empty := encodeToken(store.Default, nil)
-	for _, path := range []string{"/keys", "/export", "/counters/x", "/sets/x", "/sets/x/members/y", "/registers/x", "/maps/x", "/maps/x/fields/y"} {
+	for _, path := range []string{"/keys", "/conflicts", "/export", "/counters/x", "/sets/x", "/sets/x/members/y", "/registers/x", "/maps/x", "/maps/x/fields/y"} {
 		if got := d.do("GET", ns+path, "").token(); got != empty {
 			t.Errorf("%s: token %q on an empty namespace", path, got)
 		}
@@ -112,14 +112,16 @@ func TestNamespaces(t *testing.T) {
 
 // fake is a cluster with these peers.
 type fake struct {
-	sync  []PeerSync
-	added []string
+	sync   []PeerSync
+	halted string
+	added  []string
 }
 
 func (*fake) PeerID() string           { return "12D3" }
 func (*fake) Addresses() []string      { return []string{"/ip4/127.0.0.1/tcp/1/p2p/12D3"} }
 func (*fake) Peers() []Peer            { return []Peer{{ID: "a", Connected: true}} }
 func (f *fake) Sync(string) []PeerSync { return f.sync }
+func (f *fake) Halted(string) string   { return f.halted }
 func (f *fake) AddPeer(addr string) error {
 	if !strings.HasPrefix(addr, "/") {
 		return errors.New("no multiaddr")
@@ -146,6 +148,9 @@ func TestStatusSyncAndPeers(t *testing.T) {
 	d.do("GET", ns+"/sync", "").want(200, `{"converged":false,"context":"`+token+`","peers":[{"id":"a","state":"unreachable","missing_here":null,"missing_there":null,"last_exchange":null}]}`)
 	f.sync = []PeerSync{{ID: "a", Clock: own}}
 	d.do("GET", ns+"/sync", "").want(200, `{"converged":true,"context":"`+token+`","peers":[{"id":"a","state":"unreachable","missing_here":0,"missing_there":0,"last_exchange":null}]}`)
+
+	f.halted = "a fork"
+	d.do("GET", ns+"/sync", "").want(200, `{"converged":false,"halted":"a fork","context":"`+token+`","peers":[{"id":"a","state":"unreachable","missing_here":0,"missing_there":0,"last_exchange":null}]}`)
 
 	d.do("GET", "/v1/peers", "").want(200, `{"peers":[{"id":"a","connected":true,"addresses":[]}]}`)
 	d.do("POST", "/v1/peers", `{"addr":"nonsense"}`).problem(kindBadRequest)

@@ -51,6 +51,7 @@ func getStatus(r *request) (*reply, error) {
 // SyncStatus tells how a namespace copy stands to those of its peers.
 type SyncStatus struct {
 	Converged bool         `json:"converged" doc:"True when every peer that holds the namespace, unreachable ones too, is known to hold exactly what this daemon holds."`
+	Halted    string       `json:"halted,omitempty" doc:"Why this daemon has ended the exchange of the namespace for good, and what to do about it; left out while it goes on. Reads and writes here go on."`
 	Context   string       `json:"context" doc:"The token of what this daemon holds."`
 	Peers     []SyncedPeer `json:"peers"`
 }
@@ -75,6 +76,10 @@ func getSync(r *request) (*reply, error) {
 	}
 	clock := ns.Clock()
 	s := SyncStatus{Converged: true, Context: encodeToken(ns.Name(), clock), Peers: []SyncedPeer{}}
+	if r.backend.cluster != nil {
+		s.Halted = r.backend.cluster.Halted(ns.Name())
+		s.Converged = s.Halted == ""
+	}
 	for _, p := range known {
 		peer := SyncedPeer{ID: p.ID, State: "unreachable"}
 		if p.Connected {

@@ -139,6 +139,7 @@ func (c *cli) sync() *cobra.Command {
 func (c *cli) showSync(body []byte) error {
 	var reply struct {
 		Converged bool
+		Halted    string
 		Peers     []struct {
 			ID, State    string
 			MissingHere  *uint64 `json:"missing_here"`
@@ -158,6 +159,9 @@ func (c *cli) showSync(body []byte) error {
 	answer := "converged: no"
 	if reply.Converged {
 		answer = "converged: yes"
+	}
+	if reply.Halted != "" {
+		answer += "\nhalted: " + reply.Halted
 	}
 	if err := c.println(answer); err != nil || len(reply.Peers) == 0 {
 		return err

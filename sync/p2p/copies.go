@@ -117,6 +117,19 @@ func (n *Node) Sync(namespace string) ([]PeerSync, error) {
 	return out, nil
 }
 
+// Halted tells why the exchange of a namespace has ended for good and what to do about it. It is
+// empty while the exchange goes on.
+func (n *Node) Halted(namespace string) string {
+	c, err := n.runner(namespace)
+	if err != nil {
+		return ""
+	}
+	if text := c.halted.Load(); text != nil {
+		return *text
+	}
+	return ""
+}
+
 // Ask has a peer, or every peer if the id is empty, tell its clock for a namespace at once. The
 // answer shows in Sync as a LastExchange after the call.
 func (n *Node) Ask(namespace, peerID string) error {

@@ -52,8 +52,8 @@ type Options struct {
 
 	// Logger may be nil: nothing is logged then.
 	Logger *slog.Logger
-	// Alarm is called for every alarm, from the goroutine of a namespace; it must not block. It
-	// may be nil.
+	// Alarm is called for every alarm, from the goroutine of a namespace; it must not block. When it
+	// is nil, alarms are logged.
 	Alarm func(Alarm)
 
 	// Sync configures the engines and sessions. Its seed is replaced by a random one per copy.

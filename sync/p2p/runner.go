@@ -3,6 +3,7 @@ package p2p
 import (
 	"context"
 	"math/rand/v2"
+	"sync/atomic"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -32,6 +33,7 @@ type copyRunner struct {
 	apply  *applier
 
 	engine locked[*peersync.Engine]
+	halted atomic.Pointer[string] // the text of the alarm that ended the exchange; nil while it goes on
 
 	// The rest belongs to the goroutine of run.
 
@@ -215,9 +217,11 @@ func (c *copyRunner) alarm(a peersync.Alarm) {
 	c.node.stats.alarms.Add(1)
 	if a.Kind == peersync.AlarmFork {
 		c.stopExchange() // nothing may leave or enter the copy any more
+		c.halted.Store(&a.Text)
 	}
-	c.node.log.Error("alarm", "namespace", c.name, "kind", string(a.Kind), "peer", string(a.Peer), "text", a.Text)
-	if c.node.opts.Alarm != nil {
-		c.node.opts.Alarm(Alarm{Namespace: c.name, Kind: a.Kind, Peer: string(a.Peer), Text: a.Text})
+	if c.node.opts.Alarm == nil {
+		c.node.log.Error(a.Text, "alarm", string(a.Kind), "namespace", c.name, "peer", string(a.Peer))
+		return
 	}
+	c.node.opts.Alarm(Alarm{Namespace: c.name, Kind: a.Kind, Peer: string(a.Peer), Text: a.Text})
 }
