@@ -44,7 +44,6 @@ func TestProblems(t *testing.T) {
 		{kindNotFound, "GET", "/metrics", "", nil},
 		{kindNotFound, "GET", ns + "/changes", "", nil},
 		{kindNotFound, "POST", ns + "/bulk", "", nil},
-		{kindNotFound, "GET", ns + "/conflicts", "", nil},
 		{kindNotFound, "GET", "/v1/peers/pending", "", nil},
 		{kindNotFound, "GET", "/v1/discovery", "", nil},
 		{kindNotFound, "POST", "/v1/backup", "", nil},
@@ -109,6 +108,8 @@ func TestProblems(t *testing.T) {
 		{kindBadRequest, "GET", ns + "/keys?prefix=%zz", "", nil},
 		{kindBadCursor, "GET", ns + "/keys?cursor=abc", "", nil},
 		{kindBadCursor, "GET", ns + "/keys?cursor=", "", nil},
+		{kindBadCursor, "GET", ns + "/conflicts?cursor=abc", "", nil},
+		{kindBadRequest, "GET", ns + "/conflicts?prefix=a", "", nil},
 		{kindBadCursor, "GET", ns + "/maps/m/fields/a?cursor=abc", "", nil},
 		{kindBadRequest, "GET", ns + "/maps/m/fields/a?prefix=abc", "", nil},
 		// bodies

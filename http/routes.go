@@ -107,6 +107,8 @@ func bulkRoutes() []route {
 	return []route{
 		{method: "POST", pattern: nsPattern + "/batch", id: "batch", tag: tag, summary: "Change many objects, all or nothing",
 			token: true, takes: Batch{}, bodyLimit: maxOpsBytes, gives: BatchResults{}, status: 200, handle: postBatch},
+		{method: "GET", pattern: nsPattern + "/conflicts", id: "list-conflicts", tag: tag, summary: "List objects with more than one concurrent value",
+			query: []string{"limit", "cursor"}, token: true, gives: Conflicts{}, status: 200, handle: read(getConflicts)},
 		{method: "GET", pattern: nsPattern + "/export", id: "export", tag: tag, summary: "Stream everything visible as lines of ops",
 			token: true, gives: BatchOp{}, ndjson: true, status: 200, handle: getExport},
 	}

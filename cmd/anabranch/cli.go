@@ -225,6 +225,10 @@ type page struct {
 
 func (p *page) add(cmd *cobra.Command, what string) {
 	cmd.Flags().StringVar(&p.prefix, "prefix", "", "only "+what+" that begin with this `text`")
+	p.addPage(cmd)
+}
+
+func (p *page) addPage(cmd *cobra.Command) {
 	cmd.Flags().IntVar(&p.limit, "limit", 0, "print one page of at most `N`, and the cursor of the next one on standard error; without it, everything")
 	cmd.Flags().StringVar(&p.cursor, "cursor", "", "go on from this `cursor`")
 }
