@@ -89,7 +89,7 @@ func (n *Namespace) Stage(entries []crdt.Entry) error {
 	var b Batch
 	for _, e := range entries {
 		if !n.staged.Contains(e.Dot) {
-			b.Put(n.keys.staged(e.Dot), delta.AppendEntry(nil, e))
+			b.Put(n.keys.staged(e.Path, e.Dot), delta.AppendEntry(nil, e))
 		}
 	}
 	if b.Len() == 0 {
@@ -179,6 +179,10 @@ func (n *Namespace) runJoin(j *stateJoin) error {
 	if err := n.killPiece(page); err != nil {
 		return err
 	}
+	if n.live.Len() == 0 {
+		n.c.base.absentFrom = new(crdt.Path)
+		defer func() { n.c.base.absentFrom = nil }()
+	}
 	for after := ""; ; {
 		g := n.newGroup()
 		var last string
@@ -191,6 +195,9 @@ func (n *Namespace) runJoin(j *stateJoin) error {
 		g.notePurges()
 		if err := n.applyPiece(g); err != nil {
 			return err
+		}
+		if paths := g.over.order; n.c.base.absentFrom != nil && len(paths) > 0 {
+			*n.c.base.absentFrom = paths[len(paths)-1] + "\x00"
 		}
 		after = last
 	}

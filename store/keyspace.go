@@ -38,7 +38,12 @@ func (k keyspace) head(p crdt.Path) string {
 }
 
 func (k keyspace) index(d crdt.Dot) string  { return string(k) + "/i/" + dotKey(d) }
-func (k keyspace) staged(d crdt.Dot) string { return string(k) + "/s/" + dotKey(d) }
+
+// staged orders by path, as data does: what is staged is written once more in that order.
+func (k keyspace) staged(p crdt.Path, d crdt.Dot) string {
+	return string(k) + "/s/" + string(p) + dotKey(d)
+}
+
 func (k keyspace) clock(r crdt.ReplicaID) string {
 	return string(k) + "/v/" + string(appendHex(make([]byte, 0, 16), uint64(r)))
 }
@@ -60,9 +65,10 @@ func (k keyspace) pathOf(key string) crdt.Path { return crdt.Path(key[len(k)+3:]
 // dotOf returns the dot at the end of a key of the tables i, s and o.
 func (k keyspace) dotOf(key string) (crdt.Dot, bool) {
 	s := key[len(k)+3:]
-	if len(s) != 32 {
+	if len(s) < 32 {
 		return crdt.Dot{}, false
 	}
+	s = s[len(s)-32:]
 	r, ok1 := parseHex(s[:16])
 	q, ok2 := parseHex(s[16:])
 	return crdt.Dot{Replica: crdt.ReplicaID(r), Seq: q}, ok1 && ok2

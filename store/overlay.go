@@ -26,6 +26,9 @@ type base struct {
 	live  map[crdt.Path][]crdt.Entry
 	heads map[crdt.Path]Head
 	snap  Snapshot // for walks, taken when first needed
+	// Nothing is stored at absentFrom and behind it, if it is not nil: what is written in the order
+	// of paths into an empty copy need not be looked for.
+	absentFrom *crdt.Path
 	// damage is the first damage that was read, for those who read it may not pass it on.
 	damage error
 }
@@ -48,6 +51,9 @@ func (b *base) entries(p crdt.Path) ([]crdt.Entry, error) {
 	if es, ok := b.live[p]; ok {
 		return es, nil
 	}
+	if b.absent(p) {
+		return nil, nil
+	}
 	es, err := getEntries(b.backend, b.keys, p)
 	if err == nil && len(b.live) < maxCachedPaths {
 		b.live[p] = es
@@ -55,9 +61,14 @@ func (b *base) entries(p crdt.Path) ([]crdt.Entry, error) {
 	return es, b.note(err)
 }
 
+func (b *base) absent(p crdt.Path) bool { return b.absentFrom != nil && p >= *b.absentFrom }
+
 func (b *base) head(p crdt.Path) (Head, error) {
 	if h, ok := b.heads[p]; ok {
 		return h, nil
+	}
+	if b.absent(p) {
+		return Head{}, nil
 	}
 	h, err := getHead(b.backend, b.keys, p)
 	if err == nil {
@@ -155,7 +166,9 @@ type overlay struct {
 	// what is written does not depend on the order of a map.
 	live  map[crdt.Path][]crdt.Entry
 	order []crdt.Path
-	heads map[crdt.Path]Head
+	// sorted holds the first len(order) − unsorted of them, for walks.
+	sorted btree.Set[crdt.Path]
+	heads  map[crdt.Path]Head
 	// kills hide what lies beneath: prefix kills too large to be spelled out.
 	kills []prefixKill
 }
