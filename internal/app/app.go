@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/anabranchdb/anabranch/config"
 	httpapi "github.com/anabranchdb/anabranch/http"
@@ -52,7 +54,7 @@ func (a *App) Start(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := a.openStore(); err != nil {
+	if err := a.openStore(ctx); err != nil {
 		return err
 	}
 	if err := ctx.Err(); err != nil {
@@ -131,20 +133,25 @@ func apiAddress(ln net.Listener) string {
 	return "http://" + ln.Addr().String()
 }
 
-func (a *App) openStore() error {
+func (a *App) openStore(ctx context.Context) error {
 	if err := makeDataDir(a.cfg.DataDir); err != nil {
 		return explainDataDir(a.cfg.DataDir, err)
 	}
 	opts := store.DefaultOptions(a.cfg.DataDir)
 	log := a.log.With("component", "store")
+	var trouble throttle
 	opts.Event = func(e store.Event) {
-		log.Log(context.Background(), eventLevel(e.Kind), e.Detail, "event", string(e.Kind), "namespace", e.Namespace)
+		level := eventLevel(e.Kind)
+		if e.Kind == store.EventDatastore && !trouble.pass(time.Now()) {
+			level = slog.LevelDebug
+		}
+		log.Log(context.Background(), level, e.Detail, "event", string(e.Kind), "namespace", e.Namespace)
 		if e.Kind == store.EventFailed {
 			// What is acknowledged is on disk; who restarts us finds it.
 			a.fail(fmt.Errorf("the datastore failed: %s", e.Detail))
 		}
 	}
-	s, err := store.Open(opts)
+	s, err := openUntil(ctx, opts)
 	if err != nil {
 		return explainDataDir(a.cfg.DataDir, err)
 	}
@@ -160,6 +167,43 @@ func (a *App) openStore() error {
 		}
 	}
 	return nil
+}
+
+// openUntil opens the store. On a full disk that waits for space, for ever: it is given up when ctx ends,
+// and what comes of it later is closed.
+func openUntil(ctx context.Context, opts store.Options) (*store.Store, error) {
+	type result struct {
+		store *store.Store
+		err   error
+	}
+	opened := make(chan result, 1)
+	go func() {
+		s, err := store.Open(opts)
+		opened <- result{s, err}
+	}()
+	select {
+	case r := <-opened:
+		return r.store, r.err
+	case <-ctx.Done():
+		go func() {
+			if r := <-opened; r.err == nil {
+				_ = r.store.Close()
+			}
+		}()
+		return nil, ctx.Err()
+	}
+}
+
+// troubleEvery is the least time between two warnings of the datastore: a full disk causes ten a
+// second.
+const troubleEvery = 10 * time.Second
+
+// throttle lets something pass now and then. It is safe for concurrent use.
+type throttle struct{ last atomic.Int64 }
+
+func (t *throttle) pass(now time.Time) bool {
+	last := t.last.Load()
+	return now.UnixNano()-last >= int64(troubleEvery) && t.last.CompareAndSwap(last, now.UnixNano())
 }
 
 func eventLevel(k store.EventKind) slog.Level {

@@ -211,6 +211,7 @@ func (d *daemon) export(of string) string {
 
 type syncStatus struct {
 	Converged bool
+	Halted    string
 	Context   string
 	Peers     []struct {
 		ID           string

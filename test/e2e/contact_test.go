@@ -287,7 +287,18 @@ func TestDiskFull(t *testing.T) {
 		}
 	}
 	t.Logf("on the full disk: %d removals done, %d refused", len(removed), failed)
+
+	// A start on a full disk waits for space, says so, and can be ended meanwhile.
+	a.kill()
+	a.begin()
+	if r := eventuallyAnswers(t, a); r.status == http.StatusServiceUnavailable {
+		a.signal(syscall.SIGTERM)
+		a.waitEnded()
+		a.begin()
+		eventuallyAnswers(t, a)
+	}
 	leave(1 << 30)
+	a.waitReady()
 	status(200, "POST", ns+"/counters/probe", `{"inc":1}`)
 	waitConverged(t, ds, 30*time.Second)
 	a.kill()
@@ -300,4 +311,15 @@ func TestDiskFull(t *testing.T) {
 	if got := a.counter("x"); got != 12 {
 		t.Errorf("x is %d, want 12", got)
 	}
+}
+
+// eventuallyAnswers returns the first answer of a daemon that is starting to the question whether it
+// is ready.
+func eventuallyAnswers(t *testing.T, d *daemon) (r reply) {
+	t.Helper()
+	eventually(t, readyTimeout, d.name+" answers", func() (err error) {
+		r, err = d.try("GET", "/readyz", "")
+		return err
+	})
+	return r
 }
