@@ -63,11 +63,7 @@ func (a *App) Start(ctx context.Context) (err error) {
 	if err := a.startNode(ctx); err != nil {
 		return err
 	}
-	spaces := &namespaces{Store: httpapi.Adapt(a.store), app: a}
-	if err := spaces.joinAll(); err != nil {
-		return err
-	}
-	api.Attach(spaces, cluster{a.node})
+	api.Attach(&namespaces{Store: httpapi.Adapt(a.store), app: a}, cluster{a.node})
 	a.steps.add("HTTP requests", func(ctx context.Context) error {
 		api.Drain()
 		return server.Shutdown(ctx)
@@ -238,6 +234,13 @@ func (a *App) startNode(ctx context.Context) error {
 	opts.Logger = log
 	opts.Alarm = func(alarm p2p.Alarm) {
 		log.Error(alarm.Text, "alarm", string(alarm.Kind), "namespace", alarm.Namespace, "peer", alarm.Peer)
+	}
+	for _, info := range a.store.Namespaces() {
+		ns, err := a.store.Namespace(info.Name)
+		if err != nil {
+			return err
+		}
+		opts.Copies = append(opts.Copies, newCopy(ns))
 	}
 	if err := checkListen(ctx, a.cfg.Listen); err != nil {
 		return err

@@ -44,15 +44,6 @@ type namespaces struct {
 	mu sync.Mutex // one change at a time, in the store and in the cluster
 }
 
-func (n *namespaces) joinAll() error {
-	for _, info := range n.app.store.Namespaces() {
-		if err := n.join(info.Name); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // join lets the cluster have a namespace copy.
 func (n *namespaces) join(name string) error {
 	ns, err := n.app.store.Namespace(name)

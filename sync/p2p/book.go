@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"slices"
@@ -45,6 +46,9 @@ type known struct {
 	worked []ma.Multiaddr // where we reached it, newest first
 	found  []ma.Multiaddr // what mDNS reported last
 
+	// holds are the namespaces that it said to hold, ascending; nil while it has said nothing.
+	holds []string
+
 	member    bool
 	connected bool      // admitted now
 	seen      time.Time // when it was connected last
@@ -64,6 +68,7 @@ type storedPeer struct {
 	ID        string    `json:"id"`
 	Addresses []string  `json:"addresses"`
 	Seen      time.Time `json:"seen"`
+	Holds     []string  `json:"holds,omitempty"`
 }
 
 const storedVersion = 1
@@ -109,6 +114,12 @@ func (b *book) load() error {
 				k.told = addUnique(k.told, maxAddresses, a)
 			}
 		}
+		for _, name := range s.Holds {
+			if len(name) <= maxNameBytes && len(k.holds) < maxNamespaces {
+				k.holds = append(k.holds, name)
+			}
+		}
+		slices.Sort(k.holds)
 	}
 	return nil
 }
@@ -124,7 +135,7 @@ func (b *book) save() error {
 	stored := storedPeers{Version: storedVersion, Peers: []storedPeer{}}
 	for id, k := range b.peers {
 		if k.member {
-			s := storedPeer{ID: id.String(), Seen: k.seen.UTC().Truncate(time.Second), Addresses: []string{}}
+			s := storedPeer{ID: id.String(), Seen: k.seen.UTC().Truncate(time.Second), Addresses: []string{}, Holds: k.holds}
 			for _, a := range addUnique(slices.Clone(k.worked), maxAddresses, k.told...) {
 				s.Addresses = append(s.Addresses, a.String())
 			}
@@ -219,6 +230,33 @@ func (b *book) told(id peer.ID, addrs []ma.Multiaddr) {
 	if !slices.EqualFunc(told, k.told, ma.Multiaddr.Equal) {
 		k.told, b.dirty = told, true
 	}
+}
+
+// heldBy notes the namespaces that a member said to hold: all of them.
+func (b *book) heldBy(id peer.ID, h holdings) {
+	names := slices.AppendSeq(make([]string, 0, len(h)), maps.Keys(h))
+	slices.Sort(names)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	k := b.get(id)
+	if !slices.Equal(names, k.holds) {
+		b.dirty = true
+	}
+	k.holds = names // not nil: it has said so
+}
+
+// holders tells of every member that has said what it holds, in this run or an earlier one,
+// whether a namespace was there.
+func (b *book) holders(namespace string) map[peer.ID]bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	out := make(map[peer.ID]bool)
+	for id, k := range b.peers {
+		if k.member && k.holds != nil {
+			_, out[id] = slices.BinarySearch(k.holds, namespace)
+		}
+	}
+	return out
 }
 
 // reached notes an address at which we dialled a peer that was admitted.

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/libp2p/go-libp2p/core/peer"
+
 	"github.com/anabranchdb/anabranch/crdt"
 	peersync "github.com/anabranchdb/anabranch/sync"
 )
@@ -100,19 +102,31 @@ type PeerSync struct {
 	LastExchange time.Time          // zero while there was none
 }
 
-// Sync returns the members that hold or held a namespace, by id. ErrUnknown is returned if it is
-// not held here. The result is the caller's; the clocks are not written any more.
+// Sync returns the members that hold a namespace, by id: those that are away, too, and those that
+// held it when they were here last, perhaps before this node started. ErrUnknown is returned if it
+// is not held here. The result is the caller's; the clocks are not written any more.
 func (n *Node) Sync(namespace string) ([]PeerSync, error) {
 	c, err := n.runner(namespace)
 	if err != nil {
 		return nil, err
 	}
 	out := []PeerSync{}
+	told := n.book.holders(namespace)
 	c.engine.with(func(e *peersync.Engine) {
 		for _, p := range e.Peers() {
-			out = append(out, PeerSync{ID: string(p.ID), Connected: p.Connected, Clock: p.Clock, LastExchange: p.LastExchange})
+			id, _ := peer.Decode(string(p.ID))
+			holds, known := told[id]
+			delete(told, id)
+			if holds || !known || p.Connected {
+				out = append(out, PeerSync{ID: string(p.ID), Connected: p.Connected, Clock: p.Clock, LastExchange: p.LastExchange})
+			}
 		}
 	})
+	for id, holds := range told {
+		if holds {
+			out = append(out, PeerSync{ID: id.String()})
+		}
+	}
 	slices.SortFunc(out, func(x, y PeerSync) int { return cmp.Compare(x.ID, y.ID) })
 	return out, nil
 }

@@ -257,6 +257,7 @@ func (l *link) handle(s *session, kind byte, body []byte) error {
 
 // holds notes what the peer holds.
 func (l *link) holds(h holdings) {
+	l.node.book.heldBy(l.peer, h)
 	l.node.mu.Lock()
 	defer l.node.mu.Unlock()
 	l.theirs = h

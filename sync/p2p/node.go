@@ -118,6 +118,11 @@ func (n *Node) start() (err error) {
 	if err := n.book.load(); err != nil {
 		n.log.Warn("going on without remembered peers", "err", err)
 	}
+	for _, c := range n.opts.Copies {
+		if err := n.AddCopy(c); err != nil {
+			return err
+		}
+	}
 	if err := listen(n.host, n.opts.Listen, n.log); err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -222,7 +223,7 @@ func TestNamespacesMeetOnlyTheirOwn(t *testing.T) {
 	if err := b.RemoveCopy("y"); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "y has no peer", func() bool { s, err := a.Sync("y"); return err == nil && len(s) == 1 && !s[0].Connected })
+	eventually(t, "y has no peer", func() bool { s, err := a.Sync("y"); return err == nil && len(s) == 0 })
 	again := addCopy(t, b, "y") // under the same name, empty
 	eventually(t, "y is equal again", func() bool { return ay.equal(again) && len(again.values()) == 1 })
 	if err := b.AddCopy(newMemCopy("y")); !errors.Is(err, ErrHeld) {
@@ -278,6 +279,66 @@ func TestRememberedPeers(t *testing.T) {
 	}
 	o.Identity = testIdentity(t)
 	startNode(t, o) // goes on without
+}
+
+// TestRememberedHolders: who held a namespace counts after a restart too, although nobody knows how
+// far it is.
+func TestRememberedHolders(t *testing.T) {
+	o := testOptions(t)
+	o.PeerStore = filepath.Join(t.TempDir(), "peers.json")
+	a, err := New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ob := testOptions(t)
+	b, err := New(ob)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"shop", "gone"} {
+		addCopy(t, a, name)
+		addCopy(t, b, name)
+	}
+	addCopy(t, a, "own")
+	introduce(t, a, b)
+	connected := func(n *Node, name string) func() bool {
+		return func() bool {
+			s, err := n.Sync(name)
+			return err == nil && len(s) == 1 && s[0].Connected && s[0].Clock != nil
+		}
+	}
+	eventually(t, "shop is shared", connected(a, "shop"))
+	eventually(t, "gone is shared", connected(a, "gone"))
+	if err := b.RemoveCopy("gone"); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "told", func() bool { s, err := a.Sync("gone"); return err == nil && len(s) == 0 })
+	closeNode(t, b)
+	eventually(t, "b is away", func() bool {
+		s, err := a.Sync("shop")
+		return err == nil && len(s) == 1 && !s[0].Connected && s[0].Clock != nil
+	})
+	closeNode(t, a)
+
+	a = startNode(t, o)
+	for name, want := range map[string][]PeerSync{"shop": {{ID: b.PeerID()}}, "gone": {}, "own": {}} {
+		addCopy(t, a, name)
+		got, err := a.Sync(name)
+		if err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("after the restart, %s: %+v, %v", name, got, err)
+		}
+	}
+	ob.Copies = []Copy{newMemCopy("shop")}
+	b = startNode(t, ob)
+	if err := b.AddPeer(a.Addresses()[0]); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "heard again", func() bool {
+		if s, err := a.Sync("shop"); err != nil || len(s) != 1 {
+			t.Fatalf("while it comes back: %+v, %v", s, err)
+		}
+		return connected(a, "shop")()
+	})
 }
 
 func TestStaticPeers(t *testing.T) {
@@ -482,7 +543,7 @@ func TestARemovedCopyIsLeftAlone(t *testing.T) {
 	subscribers := len(cb.subs)
 	cb.mu.Unlock()
 	ca.write("after")
-	eventually(t, "noticed", func() bool { s, err := a.Sync("shop"); return err == nil && len(s) > 0 && !s[0].Connected })
+	eventually(t, "noticed", func() bool { s, err := a.Sync("shop"); return err == nil && len(s) == 0 })
 	if cb.clock().Compare(before) != crdt.Equal || subscribers != 0 {
 		t.Errorf("%v, then %v; %d subscribers", before, cb.clock(), subscribers)
 	}

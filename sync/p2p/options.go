@@ -47,6 +47,9 @@ type Options struct {
 	// left out, then it is asked for; names (/dns4/…, /dns6/…, /dns/…) are resolved at every dial,
 	// and one name may stand for several peers.
 	Static []string
+	// Copies are held from the start, before any other member can hear of this node: one that is
+	// added later is missing in what members hear first.
+	Copies []Copy
 	// PeerStore is the file in which known members are remembered; empty for none.
 	PeerStore string
 

@@ -7,9 +7,11 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"os"
 	"path/filepath"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -273,6 +275,32 @@ func TestBookRemembersMembers(t *testing.T) {
 	slices.Sort(want)
 	if !slices.Equal(got, want) {
 		t.Errorf("remembered %v, want the newest three %v", got, want)
+	}
+}
+
+// TestBookReadsOlderFiles: what a peer holds came later.
+func TestBookReadsOlderFiles(t *testing.T) {
+	id := peerIDs(t, 1)[0]
+	for _, c := range []struct {
+		holds string
+		want  map[peer.ID]bool
+	}{
+		{"", map[peer.ID]bool{}},
+		{`,"holds":[]`, map[peer.ID]bool{}},
+		{`,"holds":["b","a","` + strings.Repeat("x", maxNameBytes+1) + `"]`, map[peer.ID]bool{id: true}},
+		{`,"holds":["b"]`, map[peer.ID]bool{id: false}},
+	} {
+		b := testBook(filepath.Join(t.TempDir(), "peers"))
+		text := `{"version":1,"peers":[{"id":"` + id.String() + `","addresses":[],"seen":"2026-01-01T00:00:00Z"` + c.holds + `}]}`
+		if err := os.WriteFile(b.file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := b.load(); err != nil {
+			t.Fatal(err)
+		}
+		if got := b.holders("a"); !maps.Equal(got, c.want) {
+			t.Errorf("%s: %v, want %v", c.holds, got, c.want)
+		}
 	}
 }
 
