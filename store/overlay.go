@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/tidwall/btree"
+
 	"github.com/anabranchdb/anabranch/crdt"
 	"github.com/anabranchdb/anabranch/internal/invariant"
 )
@@ -166,7 +168,7 @@ type overlay struct {
 	// what is written does not depend on the order of a map.
 	live  map[crdt.Path][]crdt.Entry
 	order []crdt.Path
-	// sorted holds the first len(order) − unsorted of them, for walks.
+	// sorted holds the first of them, as many as there were at the last walk.
 	sorted btree.Set[crdt.Path]
 	heads  map[crdt.Path]Head
 	// kills hide what lies beneath: prefix kills too large to be spelled out.
@@ -208,13 +210,7 @@ func (o *overlay) head(p crdt.Path) (Head, error) {
 }
 
 func (o *overlay) paths(prefix, after crdt.Path, limit int) ([]crdt.Path, error) {
-	var own []crdt.Path
-	for _, p := range o.order {
-		if prefix.Contains(p) && p > after && len(o.live[p]) > 0 {
-			own = append(own, p)
-		}
-	}
-	slices.Sort(own)
+	own := o.changed(prefix, after, limit)
 	var ps []crdt.Path
 	for {
 		below, err := o.under.paths(prefix, after, limit)
@@ -244,6 +240,21 @@ func (o *overlay) paths(prefix, after crdt.Path, limit int) ([]crdt.Path, error)
 			return ps[:min(limit, len(ps))], nil
 		}
 	}
+}
+
+// changed is paths for what the overlay itself holds.
+func (o *overlay) changed(prefix, after crdt.Path, limit int) []crdt.Path {
+	for _, p := range o.order[o.sorted.Len():] {
+		o.sorted.Insert(p)
+	}
+	var ps []crdt.Path
+	o.sorted.Ascend(max(prefix, after), func(p crdt.Path) bool {
+		if p > after && prefix.Contains(p) && len(o.live[p]) > 0 {
+			ps = append(ps, p)
+		}
+		return prefix.Contains(p) && len(ps) < limit
+	})
+	return ps
 }
 
 // set replaces what is live at p and brings the heads along. es is kept.
