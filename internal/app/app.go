@@ -63,7 +63,7 @@ func (a *App) Start(ctx context.Context) (err error) {
 	if err := a.startNode(ctx); err != nil {
 		return err
 	}
-	api.Attach(&namespaces{Store: httpapi.Adapt(a.store), app: a}, cluster{a.node})
+	api.Attach(&namespaces{Store: httpapi.Adapt(a.store), app: a}, cluster{a.node, a})
 	a.steps.add("HTTP requests", func(ctx context.Context) error {
 		api.Drain()
 		return server.Shutdown(ctx)
@@ -232,9 +232,7 @@ func (a *App) startNode(ctx context.Context) error {
 	opts.PeerStore = filepath.Join(a.cfg.DataDir, peersFile)
 	log := a.log.With("component", "sync")
 	opts.Logger = log
-	opts.Alarm = func(alarm p2p.Alarm) {
-		log.Error(alarm.Text, "alarm", string(alarm.Kind), "namespace", alarm.Namespace, "peer", alarm.Peer)
-	}
+	opts.Alarm = func(alarm p2p.Alarm) { a.logAlarm(log, alarm) }
 	for _, info := range a.store.Namespaces() {
 		ns, err := a.store.Namespace(info.Name)
 		if err != nil {

@@ -6,11 +6,15 @@ import (
 
 	httpapi "github.com/anabranchdb/anabranch/http"
 	"github.com/anabranchdb/anabranch/store"
+	peersync "github.com/anabranchdb/anabranch/sync"
 	"github.com/anabranchdb/anabranch/sync/p2p"
 )
 
 // cluster is the node as the API sees it.
-type cluster struct{ *p2p.Node }
+type cluster struct {
+	*p2p.Node
+	app *App
+}
 
 var _ httpapi.Cluster = cluster{}
 
@@ -33,6 +37,14 @@ func (c cluster) Sync(ns string) []httpapi.PeerSync {
 		peers[i] = httpapi.PeerSync{ID: p.ID, Connected: p.Connected, Clock: p.Clock, LastExchange: p.LastExchange}
 	}
 	return peers
+}
+
+func (c cluster) Halted(ns string) string {
+	why := c.Node.Halted(ns)
+	if why != "" {
+		why += ". " + c.app.remedy(peersync.AlarmFork, ns)
+	}
+	return why
 }
 
 // namespaces is the store as the API sees it: what is created there is replicated, what is

@@ -12,6 +12,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -456,12 +457,29 @@ func TestCloseIsFinal(t *testing.T) {
 	}
 }
 
+// errorLines counts what is logged at error level.
+type errorLines struct{ count atomic.Int64 }
+
+func (e *errorLines) Enabled(context.Context, slog.Level) bool { return true }
+func (e *errorLines) WithAttrs([]slog.Attr) slog.Handler       { return e }
+func (e *errorLines) WithGroup(string) slog.Handler            { return e }
+
+func (e *errorLines) Handle(_ context.Context, r slog.Record) error {
+	if r.Level >= slog.LevelError {
+		e.count.Add(1)
+	}
+	return nil
+}
+
 // TestAForkStopsTheExchange: two copies that write under one replica id.
 func TestAForkStopsTheExchange(t *testing.T) {
 	alarms := make(chan Alarm, 100)
 	oa, ob := testOptions(t), testOptions(t)
 	oa.Alarm = func(a Alarm) { alarms <- a }
 	ob.Alarm = oa.Alarm
+	logged := &errorLines{}
+	oa.Logger = slog.New(logged)
+	ob.Logger = oa.Logger
 	a, b := startNode(t, oa), startNode(t, ob)
 	ca, cb := newMemCopy("shop"), newMemCopy("shop")
 	cb.replica = ca.replica
@@ -481,6 +499,9 @@ func TestAForkStopsTheExchange(t *testing.T) {
 		}
 	case <-time.After(15 * time.Second):
 		t.Fatal("no alarm")
+	}
+	if n := logged.count.Load(); n != 0 {
+		t.Errorf("who takes the alarms logs them: %d error lines here", n)
 	}
 	if len(ca.values()) != 1 || len(cb.values()) != 1 {
 		t.Errorf("exchanged: %v, %v", ca.values(), cb.values())

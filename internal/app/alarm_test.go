@@ -1,0 +1,61 @@
+package app
+
+import (
+	"bytes"
+	"encoding/json"
+	"log/slog"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/anabranchdb/anabranch/store"
+	peersync "github.com/anabranchdb/anabranch/sync"
+	"github.com/anabranchdb/anabranch/sync/p2p"
+)
+
+// TestAlarms: an alarm is one line at error level, which says what to do.
+func TestAlarms(t *testing.T) {
+	cfg := testConfig(t)
+	a := New(cfg, "test", slog.New(slog.DiscardHandler))
+	for _, c := range []struct {
+		kind peersync.AlarmKind
+		ns   string
+		says []string
+	}{
+		{peersync.AlarmFork, store.Default, []string{cfg.DataDir, "cluster.key", `"anabranch export -o FILE"`, `"anabranch sync"`}},
+		{peersync.AlarmFork, "orders", []string{`"anabranch export --ns orders -o FILE"`, `"anabranch namespace drop orders --local"`, `"anabranch namespace create orders"`}},
+		{peersync.AlarmForeignFork, store.Default, []string{`"anabranch status"`}},
+		{peersync.AlarmMismatch, store.Default, []string{cfg.DataDir, "report"}},
+	} {
+		var out bytes.Buffer
+		a.logAlarm(slog.New(slog.NewJSONHandler(&out, nil)), p2p.Alarm{Kind: c.kind, Namespace: c.ns, Peer: "12D", Text: "it happened"})
+		var line struct{ Level, Msg, Alarm, Namespace, Peer string }
+		if err := json.Unmarshal(out.Bytes(), &line); err != nil {
+			t.Fatalf("%v: %s", err, out.Bytes())
+		}
+		if line.Level != "ERROR" || line.Alarm != string(c.kind) || line.Namespace != c.ns || line.Peer != "12D" {
+			t.Errorf("%+v", line)
+		}
+		for _, s := range append(c.says, "it happened. ") {
+			if !strings.Contains(line.Msg, s) {
+				t.Errorf("%s of %s does not say %s: %s", c.kind, c.ns, s, line.Msg)
+			}
+		}
+	}
+}
+
+// TestTheRemedyIsTheDocumentedOne: whoever reads one of the two finds the same commands.
+func TestTheRemedyIsTheDocumentedOne(t *testing.T) {
+	text, err := os.ReadFile("../../docs/operations.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, _ := strings.Cut(string(text), "\n### Alarm: fork\n")
+	section, _, _ = strings.Cut(section, "\n### ")
+	for _, s := range []string{"anabranch export -o ", "cluster.key", `"anabranch sync"`,
+		"anabranch export --ns NAME -o ", "anabranch namespace drop NAME --local", "anabranch namespace create NAME"} {
+		if !strings.Contains(section, s) {
+			t.Errorf("docs/operations.md does not say %s", s)
+		}
+	}
+}
