@@ -3,13 +3,15 @@ package http
 import (
 	"errors"
 	"strconv"
+	"strings"
 
 	"github.com/anabranchdb/anabranch/crdt"
 )
 
 // Batch is the body of POST to a batch: all of it happens, or nothing.
 type Batch struct {
-	Ops []BatchOp `json:"ops" maxItems:"1000"`
+	Ops []BatchOp        `json:"ops" maxItems:"1000"`
+	If  []BatchCondition `json:"if,omitempty" doc:"What must hold before anything happens, else 412."`
 }
 
 // BatchOp is one action on one target. The target is one of counter, set, register and map,
@@ -28,17 +30,32 @@ type BatchOp struct {
 	Delete   bool       `json:"delete,omitempty" enum:"true"`
 }
 
+// BatchCondition asks that an object has an ETag, or that it is absent.
+type BatchCondition struct {
+	Counter  string `json:"counter,omitempty" minLength:"1"`
+	Set      string `json:"set,omitempty" minLength:"1"`
+	Register string `json:"register,omitempty" minLength:"1"`
+	Map      string `json:"map,omitempty" minLength:"1"`
+	Etag     string `json:"etag,omitempty" minLength:"1" doc:"As in the header, or without the quotes; * for any."`
+	Absent   bool   `json:"absent,omitempty" enum:"true"`
+}
+
 // BatchResults has one result for each op, in order.
 type BatchResults struct {
 	Results []opResult `json:"results"`
 }
 
 func postBatch(r *request) (*reply, error) {
-	ops, err := readOps(r.body, opForm{targets: true, path: true})
+	ops, ifs, err := readOps(r.body, opForm{targets: true, path: true})
 	if err != nil {
 		return nil, err
 	}
 	return r.commit(func(tx Tx, seen crdt.VersionVector) (any, error) {
+		for _, c := range ifs {
+			if err := c.check(tx, r.ns.Replica()); err != nil {
+				return nil, err
+			}
+		}
 		results := BatchResults{Results: make([]opResult, len(ops))}
 		for i := range ops {
 			var err error
@@ -58,4 +75,75 @@ func inOp(i int, err error) error {
 		return errors.Join(&q, err)
 	}
 	return err
+}
+
+// objectCondition is one element of the member "if" of a batch.
+type objectCondition struct {
+	op     // its target and key
+	want   condition
+	absent bool
+}
+
+func readObjectCondition(d *jsonReader) (objectCondition, error) {
+	var c objectCondition
+	err := d.object(func(name string) (err error) {
+		if t, ok := crdt.ParseType(name); ok {
+			return c.readTarget(d, t)
+		}
+		switch name {
+		case "etag":
+			c.want, err = d.etag()
+		case "absent":
+			c.absent, err = true, d.isTrue()
+		default:
+			err = d.fail("the member " + quoted(name) + " has no meaning here")
+		}
+		return err
+	})
+	switch {
+	case err != nil:
+		return c, err
+	case c.target == 0:
+		return c, d.fail("a condition names one target: counter, set, register or map")
+	case c.want.given == c.absent:
+		return c, d.fail("a condition has either etag or absent")
+	}
+	return c, checkNames(c.key)
+}
+
+// etag reads an ETag as a header has it, or without the quotes, or "*".
+func (d *jsonReader) etag() (condition, error) {
+	s, err := d.str()
+	if err != nil {
+		return condition{}, err
+	}
+	if s != "*" && !strings.Contains(s, `"`) {
+		s = quoteTag(s)
+	}
+	c, ok := parseCondition(s)
+	if !ok || !c.any && (len(c.tags) != 1 || c.tags[0].opaque == "") {
+		return c, d.fail("an ETag is wanted")
+	}
+	return c, nil
+}
+
+// check returns precondition-failed when the condition does not hold.
+func (c *objectCondition) check(tx Tx, replica crdt.ReplicaID) error {
+	h, err := tx.Head(crdt.Object(c.target, c.key))
+	if err != nil {
+		return err
+	}
+	match, _ := conditions{match: c.want}.holds(replica, h)
+	what := ""
+	switch {
+	case c.absent && h.Visible > 0:
+		what = "exists"
+	case !match && h.Visible == 0:
+		what = "is absent"
+	case !match:
+		what = "does not have the ETag"
+	default:
+		return nil
+	}
+	return kindPrecondition.with("the %v %s %s", c.target, quoted(c.key), what)
 }

@@ -33,6 +33,7 @@ func (n emptyNamespace) Commit(_ context.Context, fn func(Tx) error) (store.Rece
 type emptyTx struct{ Tx }
 
 func (emptyTx) Increment(crdt.Path, int64) error        { return nil }
+func (emptyTx) Head(crdt.Path) (store.Head, error)      { return store.Head{}, nil }
 func (emptyTx) Entries(crdt.Path) ([]crdt.Entry, error) { return nil, nil }
 
 // BenchmarkIncrement is POST to a counter: "http" through a server, client included, "handler"

@@ -56,7 +56,7 @@ func postCounter(r *request) (*reply, error) {
 		if err != nil {
 			return nil, err
 		}
-		return Counter{Type: "counter", Key: o.key, Value: *result.Value}, nil
+		return Counter{Type: "counter", Key: o.key, Value: *result.Value}, r.writtenTag(tx, o.leaf())
 	})
 }
 

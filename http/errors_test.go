@@ -75,8 +75,9 @@ func TestProblems(t *testing.T) {
 		{kindBadRequest, "DELETE", "/v1/ns/x", "", nil},
 		{kindBadRequest, "DELETE", "/v1/ns/x?drop=all", "", nil},
 		// headers
-		{kindBadRequest, "GET", ns + "/registers/r", "", []string{"If-None-Match: *"}},
-		{kindBadRequest, "PUT", ns + "/registers/r", "1", []string{`If-Match: "x"`}},
+		{kindPrecondition, "PUT", ns + "/registers/r", "2", []string{"If-None-Match: *"}},
+		{kindPrecondition, "PUT", ns + "/registers/r", "2", []string{`If-Match: "x"`}},
+		{kindBadRequest, "GET", ns + "/keys", "", []string{"If-None-Match: *"}},
 		{kindBadRequest, "GET", ns + "/registers/r", "", []string{"If-Modified-Since: Sat, 29 Oct 1994 19:43:31 GMT"}},
 		{kindBadRequest, "POST", ns + "/counters/c", `{"inc":1}`, []string{"Idempotency-Key: k"}},
 		{kindBadRequest, "GET", ns + "/registers/r", "", []string{"Prefer: wait=soon"}},
@@ -176,7 +177,7 @@ func TestBadBodies(t *testing.T) {
 	for _, v := range append(values, `{}`, `{"add":null}`, `{"add":"x"}`, `{"add":[1]}`, `{"add":["x"],"inc":1}`, `{"delete":true}`) {
 		d.do("POST", ns+"/sets/s", v, "Content-Type: application/json").problem(kindBadRequest)
 	}
-	for _, v := range append(values, `{}`, `{"ops":null}`, `{"ops":{}}`, `{"ops":[],"if":[]}`, `{"ops":[],"ops":[]}`, `{"ops":[1]}`, `{"ops":[{}]}`,
+	for _, v := range append(values, `{}`, `{"ops":null}`, `{"ops":{}}`, `{"ops":[],"if":{}}`, `{"ops":[],"if":[1]}`, `{"if":[]}`, `{"ops":[],"ops":[]}`, `{"ops":[1]}`, `{"ops":[{}]}`,
 		`{"ops":[{"counter":"a"}]}`, `{"ops":[{"inc":1}]}`, `{"ops":[{"counter":"a","set":"b","delete":true}]}`, `{"ops":[{"counter":1,"delete":true}]}`,
 		`{"ops":[{"counter":"a","inc":1,"delete":true}]}`, `{"ops":[{"counter":"a","path":["x"],"inc":1}]}`, `{"ops":[{"map":"m","inc":1}]}`,
 		`{"ops":[{"map":"m","path":[],"delete":true}]}`, `{"ops":[{"map":"m","path":"x","inc":1}]}`, `{"ops":[{"map":"m","path":["x",1],"inc":1}]}`,

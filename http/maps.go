@@ -1,6 +1,9 @@
 package http
 
-import "github.com/anabranchdb/anabranch/crdt"
+import (
+	"github.com/anabranchdb/anabranch/crdt"
+	"github.com/anabranchdb/anabranch/store"
+)
 
 // Limits of a map that is shown whole, and of a page of one.
 const (
@@ -272,7 +275,7 @@ func changeMap(r *request) (*reply, error) {
 		return mergeMap(r)
 	}
 	key := r.name("key")
-	ops, err := readOps(r.body, opForm{path: true})
+	ops, _, err := readOps(r.body, opForm{path: true})
 	if err != nil {
 		return nil, err
 	}
@@ -309,10 +312,16 @@ func (r *request) answerMap(rep *reply, key string) (*reply, error) {
 	defer v.Close()
 	base := crdt.Object(crdt.Map, key)
 	m, err := readMap(v, base, page{})
-	if err == errLargeMap {
+	switch {
+	case err == errLargeMap:
 		// The cursor in the reply is one of GET.
 		first := page{limit: defaultLimit, asked: true, query: binding(mapPattern, ns.Name(), string(base))}
 		m, err = readMap(v, base, first)
+	case err == nil:
+		var h store.Head
+		if h, err = v.Head(base); h.Visible > 0 {
+			rep.etag = quoteTag(opaqueTag(ns.Replica(), h))
+		}
 	}
 	m.Key = key
 	rep.body, rep.token = m, encodeToken(ns.Name(), v.Clock())

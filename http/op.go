@@ -168,24 +168,39 @@ func (o *op) checkLimits() error {
 	return checkNames(o.remove...)
 }
 
-// readOps reads {"ops":[…]}.
-func readOps(body []byte, form opForm) ([]op, error) {
-	var ops []op
+// readOps reads {"ops":[…]}, and of a batch the member "if" too.
+func readOps(body []byte, form opForm) (ops []op, ifs []objectCondition, err error) {
 	d := &jsonReader{b: body}
 	items, found := 0, false
-	err := d.object(func(name string) error {
-		if name != "ops" {
-			return d.fail("the member " + quoted(name) + " has no meaning here")
+	count := func(n int) error {
+		if items += n; items > maxItems {
+			return errManyItems
 		}
-		found = true
-		return d.array(func() error {
-			o, err := readOp(d, form)
-			ops = append(ops, o)
-			if items += o.items(); err == nil && items > maxItems {
-				err = errManyItems
-			}
-			return err
-		})
+		return nil
+	}
+	err = d.object(func(name string) error {
+		switch {
+		case name == "ops":
+			found = true
+			return d.array(func() error {
+				o, err := readOp(d, form)
+				ops = append(ops, o)
+				if err != nil {
+					return err
+				}
+				return count(o.items())
+			})
+		case name == "if" && form.targets:
+			return d.array(func() error {
+				c, err := readObjectCondition(d)
+				ifs = append(ifs, c)
+				if err != nil {
+					return err
+				}
+				return count(1)
+			})
+		}
+		return d.fail("the member " + quoted(name) + " has no meaning here")
 	})
 	if err == nil {
 		err = d.end()
@@ -193,10 +208,10 @@ func readOps(body []byte, form opForm) ([]op, error) {
 	if err == nil && !found {
 		err = d.fail("ops is missing")
 	}
-	return ops, err
+	return ops, ifs, err
 }
 
-var errManyItems = tooLarge(maxItems, "a request has at most %d items: ops, and members to add and to remove", maxItems)
+var errManyItems = tooLarge(maxItems, "a request has at most %d items: ops, members to add and to remove, and conditions", maxItems)
 
 // readSingle reads a body that is one op on the object in the path, of which it may have only
 // the actions given.

@@ -96,6 +96,14 @@ var headerParams = []*huma.Param{
 		Description: "wait=SECONDS, at most 60: how long to wait for what the token covers."},
 }
 
+// conditionParams are the headers of routes about one object.
+var conditionParams = []*huma.Param{
+	{Name: "If-Match", In: "header", Schema: &huma.Schema{Type: "string"},
+		Description: "ETags of this daemon, or * for any: the object must have one of them, else 412."},
+	{Name: "If-None-Match", In: "header", Schema: &huma.Schema{Type: "string"},
+		Description: "ETags of this daemon, or * for any: when the object has one of them a read answers 304 and a write 412."},
+}
+
 // parameters lists the parameters of a route.
 func (rt *route) parameters() []*huma.Param {
 	var params []*huma.Param
@@ -116,6 +124,9 @@ func (rt *route) parameters() []*huma.Param {
 	if rt.token {
 		params = append(params, headerParams...)
 	}
+	if rt.object != 0 {
+		params = append(params, conditionParams...)
+	}
 	return params
 }
 
@@ -128,6 +139,9 @@ func (rt *route) response(schemas huma.Registry, status int) *huma.Response {
 			contextHeader:        {Schema: text, Description: "The token of what this reply saw or wrote."},
 			"Preference-Applied": {Schema: text, Description: "wait=SECONDS, when a token was sent and the preference was honoured."},
 		}
+	}
+	if rt.object != 0 && rt.gives != nil {
+		res.Headers["ETag"] = &huma.Param{Schema: &huma.Schema{Type: "string"}, Description: "Of the object as it is in the reply; not with query parameters."}
 	}
 	if rt.gives != nil {
 		media := mediaTypeJSON

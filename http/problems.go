@@ -76,6 +76,7 @@ var (
 	kindNamespaceNotFound = kind{"namespace-not-found", 404, "This daemon does not hold the namespace"}
 	kindMethodNotAllowed  = kind{"method-not-allowed", 405, "The resource has no such method"}
 	kindNotAcceptable     = kind{"not-acceptable", 406, "The resource has no representation that is accepted"}
+	kindPrecondition      = kind{"precondition-failed", 412, "The object is not as the request asks for"}
 	kindTooLarge          = kind{"too-large", 413, "A limit is exceeded"}
 	kindMediaType         = kind{"unsupported-media-type", 415, "The body has a media type that is not taken here"}
 	kindOverflow          = kind{"overflow", 422, "The counter would leave its range"}

@@ -15,6 +15,7 @@ import (
 type reply struct {
 	status   int
 	token    string // of a data reply
+	etag     string // of an object
 	applied  string // Preference-Applied
 	location string
 	body     any // written as JSON; nil for none
@@ -31,8 +32,22 @@ func read(fn func(r *request, v View) (body any, err error)) func(*request) (*re
 			return nil, err
 		}
 		defer v.Close()
-		body, err := fn(r, v)
-		return r.reply(v.Clock(), body, err)
+		etag, fresh, err := r.readTag(v)
+		if err != nil {
+			return nil, err
+		}
+		var body any
+		if !fresh {
+			body, err = fn(r, v)
+		}
+		rep, err := r.reply(v.Clock(), body, err)
+		if err != nil {
+			return nil, err
+		}
+		if rep.etag = etag; fresh {
+			rep.status = http.StatusNotModified
+		}
+		return rep, nil
 	}
 }
 
@@ -61,13 +76,20 @@ func (r *request) commit(fn func(tx Tx, seen crdt.VersionVector) (body any, err 
 	}
 	var body any
 	receipt, err := ns.Commit(r.http.Context(), func(tx Tx) error {
+		if err := r.checkWrite(tx); err != nil {
+			return err
+		}
 		body, err = fn(tx, seen)
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	return r.reply(receipt.Clock, body, nil)
+	rep, err := r.reply(receipt.Clock, body, nil)
+	if err == nil {
+		rep.etag = r.etag
+	}
+	return rep, err
 }
 
 // reply adds the token of clock to a body or to a problem that tells of absence.
@@ -98,6 +120,7 @@ func (rep *reply) write(h *Handler, w http.ResponseWriter, r *http.Request) {
 	}
 	header := w.Header()
 	setHeader(header, contextHeader, rep.token)
+	setHeader(header, "Etag", rep.etag)
 	setHeader(header, "Preference-Applied", rep.applied)
 	setHeader(header, "Location", rep.location)
 	header.Set("Cache-Control", "no-store")

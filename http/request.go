@@ -36,6 +36,9 @@ type request struct {
 	wait    time.Duration // of Prefer: wait, at most maxWait
 	waits   bool          // Prefer: wait was given
 	applied bool          // … and honoured
+	match   conditions
+	etag    string    // that the write made, where it is known
+	ns      Namespace // once it was looked up
 }
 
 // name returns a name in the path, decoded.
@@ -158,7 +161,9 @@ func (r *request) namespace() (Namespace, error) {
 	if strings.HasPrefix(name, "_") {
 		return nil, kindNamespaceNotFound.with("names that begin with an underscore are the system's")
 	}
-	return r.backend.store.Namespace(name)
+	var err error
+	r.ns, err = r.backend.store.Namespace(name)
+	return r.ns, err
 }
 
 // catchUp reads the request's token and waits, as long as the client prefers, until this daemon

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/anabranchdb/anabranch/crdt"
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 )
@@ -31,6 +32,9 @@ type route struct {
 	query []string // names of query parameters, keys of queryParams
 	// token: the route reads or writes data, so it takes and returns a context token.
 	token bool
+	// object is the type of the object that the route is about, with the key in the path: requests
+	// may have conditions on it. 0 for routes about none and for reads of its parts.
+	object crdt.Type
 	// takes is a value of the type that describes the body; nil for a route without one.
 	takes     any
 	bodyLimit int64
@@ -75,7 +79,7 @@ func (h *Handler) serve(rt *route, w http.ResponseWriter, r *http.Request) {
 }
 
 func (r *request) run(w http.ResponseWriter) (*reply, error) {
-	for _, check := range []func() error{r.checkReady, r.checkHeaders, r.checkQuery, r.checkAccept, r.checkNames} {
+	for _, check := range []func() error{r.checkReady, r.checkHeaders, r.checkQuery, r.checkConditions, r.checkAccept, r.checkNames} {
 		if err := check(); err != nil {
 			return nil, err
 		}
@@ -100,7 +104,7 @@ func (r *request) checkReady() error {
 
 // refused are headers that would change what a request means and that this version does not
 // honour: to ignore them would break what the client relies on.
-var refused = []string{"If-Match", "If-None-Match", "If-Modified-Since", "If-Unmodified-Since", "If-Range", "Idempotency-Key"}
+var refused = []string{"If-Modified-Since", "If-Unmodified-Since", "If-Range", "Idempotency-Key"}
 
 func (r *request) checkHeaders() error {
 	for _, name := range refused {
@@ -197,6 +201,9 @@ func (rt *route) operation(schemas huma.Registry) *huma.Operation {
 		if status != 0 {
 			op.Responses[statusText(status)] = rt.response(schemas, status)
 		}
+	}
+	if rt.object != 0 && rt.method == http.MethodGet {
+		op.Responses[statusText(http.StatusNotModified)] = &huma.Response{Description: http.StatusText(http.StatusNotModified)}
 	}
 	op.Responses["default"] = &huma.Response{
 		Description: "A problem (RFC 9457).",

@@ -44,11 +44,11 @@ func namespaceRoutes() []route {
 func counterRoutes() []route {
 	const tag = "counters"
 	return []route{
-		{method: "GET", pattern: counterPattern, id: "get-counter", tag: tag, summary: "Read a counter",
+		{method: "GET", pattern: counterPattern, id: "get-counter", tag: tag, object: crdt.Counter, summary: "Read a counter",
 			token: true, gives: Counter{}, status: 200, handle: read(getCounter)},
-		{method: "POST", pattern: counterPattern, id: "change-counter", tag: tag, summary: "Add to a counter, or reset it",
+		{method: "POST", pattern: counterPattern, id: "change-counter", tag: tag, object: crdt.Counter, summary: "Add to a counter, or reset it",
 			token: true, takes: CounterOp{}, bodyLimit: maxOpsBytes, gives: Counter{}, status: 200, handle: postCounter},
-		{method: "DELETE", pattern: counterPattern, id: "delete-counter", tag: tag, summary: "Delete a counter",
+		{method: "DELETE", pattern: counterPattern, id: "delete-counter", tag: tag, object: crdt.Counter, summary: "Delete a counter",
 			token: true, status: 204, handle: deleteObject(crdt.Counter)},
 	}
 }
@@ -56,17 +56,17 @@ func counterRoutes() []route {
 func setRoutes() []route {
 	const tag = "sets"
 	return []route{
-		{method: "GET", pattern: setPattern, id: "get-set", tag: tag, summary: "Read a page of a set",
+		{method: "GET", pattern: setPattern, id: "get-set", tag: tag, object: crdt.Set, summary: "Read a page of a set",
 			query: []string{"prefix", "limit", "cursor"}, token: true, gives: Set{}, status: 200, handle: read(getSet)},
-		{method: "POST", pattern: setPattern, id: "change-set", tag: tag, summary: "Add and remove members",
+		{method: "POST", pattern: setPattern, id: "change-set", tag: tag, object: crdt.Set, summary: "Add and remove members",
 			token: true, takes: SetOp{}, bodyLimit: maxOpsBytes, gives: SetChange{}, status: 200, handle: postSet},
-		{method: "DELETE", pattern: setPattern, id: "delete-set", tag: tag, summary: "Delete a set",
+		{method: "DELETE", pattern: setPattern, id: "delete-set", tag: tag, object: crdt.Set, summary: "Delete a set",
 			token: true, status: 204, handle: deleteObject(crdt.Set)},
 		{method: "GET", pattern: memberPattern, id: "get-member", tag: tag, summary: "Ask whether a member is in a set",
 			token: true, status: 204, handle: read(getMember)},
-		{method: "PUT", pattern: memberPattern, id: "put-member", tag: tag, summary: "Add a member",
+		{method: "PUT", pattern: memberPattern, id: "put-member", tag: tag, object: crdt.Set, summary: "Add a member",
 			token: true, status: 204, handle: putMember},
-		{method: "DELETE", pattern: memberPattern, id: "delete-member", tag: tag, summary: "Remove a member",
+		{method: "DELETE", pattern: memberPattern, id: "delete-member", tag: tag, object: crdt.Set, summary: "Remove a member",
 			token: true, status: 204, handle: deleteMember},
 	}
 }
@@ -74,11 +74,11 @@ func setRoutes() []route {
 func registerRoutes() []route {
 	const tag = "registers"
 	return []route{
-		{method: "GET", pattern: registerPattern, id: "get-register", tag: tag, summary: "Read a register and its siblings",
+		{method: "GET", pattern: registerPattern, id: "get-register", tag: tag, object: crdt.Register, summary: "Read a register and its siblings",
 			token: true, gives: Register{}, status: 200, handle: read(getRegister)},
-		{method: "PUT", pattern: registerPattern, id: "put-register", tag: tag, summary: "Write a register",
+		{method: "PUT", pattern: registerPattern, id: "put-register", tag: tag, object: crdt.Register, summary: "Write a register",
 			token: true, takes: jsonValue{}, bodyLimit: maxBodyBytes, status: 204, handle: putRegister},
-		{method: "DELETE", pattern: registerPattern, id: "delete-register", tag: tag, summary: "Delete a register",
+		{method: "DELETE", pattern: registerPattern, id: "delete-register", tag: tag, object: crdt.Register, summary: "Delete a register",
 			token: true, status: 204, handle: deleteObject(crdt.Register)},
 	}
 }
@@ -86,18 +86,18 @@ func registerRoutes() []route {
 func mapRoutes() []route {
 	const tag = "maps"
 	return []route{
-		{method: "GET", pattern: mapPattern, id: "get-map", tag: tag, summary: "Read a map, whole or by pages of its fields",
+		{method: "GET", pattern: mapPattern, id: "get-map", tag: tag, object: crdt.Map, summary: "Read a map, whole or by pages of its fields",
 			query: []string{"shape", "limit", "cursor"}, token: true, gives: Map{}, typed: TypedMap{}, status: 200, handle: read(getMap)},
-		{method: "PATCH", pattern: mapPattern, id: "change-map", tag: tag, summary: "Change fields of a map, all or nothing",
+		{method: "PATCH", pattern: mapPattern, id: "change-map", tag: tag, object: crdt.Map, summary: "Change fields of a map, all or nothing",
 			doc:   "By ops, or by a merge patch (RFC 7396).",
 			token: true, takes: MapOps{}, bodyLimit: maxOpsBytes, merges: true, gives: Map{}, status: 200, handle: changeMap},
-		{method: "DELETE", pattern: mapPattern, id: "delete-map", tag: tag, summary: "Delete a map",
+		{method: "DELETE", pattern: mapPattern, id: "delete-map", tag: tag, object: crdt.Map, summary: "Delete a map",
 			token: true, status: 204, handle: deleteObject(crdt.Map)},
 		{method: "GET", pattern: fieldPattern, id: "get-field", tag: tag, summary: "Read one field of a map, of any type",
 			query: []string{"shape", "prefix", "limit", "cursor"}, token: true, gives: Field{}, typed: TypedMap{}, status: 200, handle: read(getField)},
-		{method: "PUT", pattern: fieldPattern, id: "put-field", tag: tag, summary: "Write a register at a field",
+		{method: "PUT", pattern: fieldPattern, id: "put-field", tag: tag, object: crdt.Map, summary: "Write a register at a field",
 			token: true, takes: jsonValue{}, bodyLimit: maxBodyBytes, status: 204, handle: putField},
-		{method: "DELETE", pattern: fieldPattern, id: "delete-field", tag: tag, summary: "Delete what is at and under a field",
+		{method: "DELETE", pattern: fieldPattern, id: "delete-field", tag: tag, object: crdt.Map, summary: "Delete what is at and under a field",
 			token: true, status: 204, handle: deleteField},
 	}
 }

@@ -316,7 +316,7 @@ func TestOpenAPI(t *testing.T) {
 		t.Errorf("%d operations for %d routes", listed, len(routes()))
 	}
 	for name, s := range spec.Components.Schemas {
-		request := slices.Contains([]string{"Batch", "BatchOp", "CounterOp", "MapOp", "MapOps", "NamespaceOptions", "NewPeer", "SetOp"}, name)
+		request := slices.Contains([]string{"Batch", "BatchCondition", "BatchOp", "CounterOp", "MapOp", "MapOps", "NamespaceOptions", "NewPeer", "SetOp"}, name)
 		if closed := s.AdditionalProperties != nil && !*s.AdditionalProperties; closed != request {
 			t.Errorf("%s: closed is %v", name, closed)
 		}

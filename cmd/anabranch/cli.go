@@ -38,6 +38,9 @@ type cli struct {
 	json         bool
 	context      string
 	printContext bool
+	ifMatch      string
+	ifAbsent     bool
+	printETag    bool
 	wait         time.Duration
 	timeout      time.Duration
 }
@@ -47,14 +50,21 @@ func (c *cli) data(segments ...string) []string {
 	return append([]string{"v1", "ns", c.ns}, segments...)
 }
 
-// do sends a request and prints the reply: the token with --print-context, the reply as it came
+// do sends a request and prints the reply: the token with --print-context, the ETag with --print-etag, the reply as it came
 // with --json, and what show makes of it otherwise. A nil show prints nothing.
 func (c *cli) do(cmd *cobra.Command, req client.Request, show func(body []byte) error) error {
+	if c.printETag {
+		req.Query = nil // only a whole object has one
+	}
 	reply, err := c.call(cmd, req)
 	if err != nil {
 		return err
 	}
 	switch {
+	case c.printETag && reply.ETag() == "":
+		return errors.New("the reply has no ETag: only whole objects have one")
+	case c.printETag:
+		return c.println(reply.ETag())
 	case c.printContext:
 		return c.println(reply.Context())
 	case c.json:
@@ -88,6 +98,9 @@ func (c *cli) stream(cmd *cobra.Command, req client.Request, w io.Writer, timeou
 	}
 	if req.Context = token; token != "" {
 		req.Wait = c.wait
+	}
+	if req.IfMatch = c.ifMatch; c.ifAbsent {
+		req.IfNoneMatch = "*"
 	}
 	ctx := cmd.Context()
 	if timeout > 0 {

@@ -62,7 +62,8 @@ func (c *cli) batch() *cobra.Command {
 		Long: `Apply the operations in a JSON file, or on standard input for "-": all or nothing, on every
 replica. The file holds {"ops":[...]}, or only the list. Each operation names one target (counter,
 set, register or map) and one action (inc, reset, add, remove, value or delete; a path for maps).
-The results are printed one a line.`,
+The results are printed one a line. Beside the operations, "if" may hold conditions, without which
+nothing happens: {"if":[{"register":"leader","absent":true}],"ops":[...]}.`,
 		Example: `  anabranch batch order.json
   echo '[{"counter":"sold","inc":1},{"set":"cart","remove":["apples"]}]' | anabranch batch -`,
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -23,7 +23,8 @@ func (c *cli) registerGet() *cobra.Command {
 		Long: `Print the JSON value of a register. When writers who did not see each other left several values,
 that is the newest; a line on standard error says so, and --all prints them all.`,
 		Example: `  anabranch register get greeting
-  anabranch register get greeting --all`,
+  anabranch register get greeting --all
+  anabranch register get greeting --print-etag`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return c.do(cmd, client.Request{Method: "GET", Path: c.data("registers", args[0])}, func(body []byte) error {
 				return c.showRegister(body, all)
@@ -64,6 +65,7 @@ func (c *cli) registerPut() *cobra.Command {
 		Example: `  anabranch register put greeting '"hello"'
   anabranch register put greeting --string hello
   anabranch register put config --file config.json
+  anabranch register put leader '"me"' --if-absent
   anabranch register put -- temperature -5`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 2 {

@@ -84,6 +84,8 @@ type Request struct {
 	ContentType string
 	// Context is the token to send; empty sends none.
 	Context string
+	// IfMatch and IfNoneMatch are conditions on the object: ETags, or "*"; empty sends none.
+	IfMatch, IfNoneMatch string
 	// Wait is how long the daemon may wait for that token, in steps of a second, rounded up.
 	Wait time.Duration
 }
@@ -97,6 +99,9 @@ type Reply struct {
 
 // Context is the token of the reply, empty when it has none.
 func (r *Reply) Context() string { return r.Header.Get(ContextHeader) }
+
+// ETag is that of the object in the reply, empty when it has none.
+func (r *Reply) ETag() string { return r.Header.Get("ETag") }
 
 // Do sends the request and reads the whole reply. Statuses from 400 are returned as *Problem;
 // ErrUnreachable is returned when there was no complete reply.
@@ -155,6 +160,12 @@ func (c *Client) request(ctx context.Context, req Request) (*http.Request, error
 	}
 	if req.Context != "" {
 		hreq.Header.Set(ContextHeader, req.Context)
+	}
+	if req.IfMatch != "" {
+		hreq.Header.Set("If-Match", req.IfMatch)
+	}
+	if req.IfNoneMatch != "" {
+		hreq.Header.Set("If-None-Match", req.IfNoneMatch)
 	}
 	if req.Wait > 0 {
 		seconds := int64((req.Wait + time.Second - 1) / time.Second)
