@@ -66,7 +66,7 @@ func (a *App) Start(ctx context.Context) (err error) {
 	api.Attach(&namespaces{Store: httpapi.Adapt(a.store), app: a}, cluster{a.node, a})
 	a.steps.add("HTTP requests", func(ctx context.Context) error {
 		api.Drain()
-		return server.Shutdown(ctx)
+		return a.finishRequests(ctx, server)
 	})
 	a.log.Info("ready", "version", a.version, "data_dir", a.cfg.DataDir)
 	return nil
@@ -82,6 +82,22 @@ func (a *App) Stop(ctx context.Context) error {
 	err := a.steps.unwind(ctx)
 	if err == nil {
 		a.log.Info("stopped")
+	}
+	return err
+}
+
+// drainTimeout is how long a stop waits for requests. Those that take longer are stalled clients.
+const drainTimeout = 5 * time.Second
+
+// finishRequests waits until every request is answered. A client that does not send the rest of its
+// request, or does not read its reply, is cut off: it was promised nothing.
+func (a *App) finishRequests(ctx context.Context, server *http.Server) error {
+	ctx, cancel := context.WithTimeout(ctx, drainTimeout)
+	defer cancel()
+	err := server.Shutdown(ctx)
+	if errors.Is(err, context.DeadlineExceeded) {
+		a.log.Warn("requests of stalled clients are cut off")
+		return server.Close()
 	}
 	return err
 }
