@@ -36,8 +36,8 @@ func encodeSpec(api *huma.OpenAPI, requests []*huma.Schema) []byte {
 			s.AdditionalProperties = nil // a later version may add members to its replies
 		}
 		for _, member := range s.Properties {
-			if member.Type == huma.TypeArray {
-				member.Nullable = false // a list is [], never null
+			for list := member; list != nil && list.Type == huma.TypeArray; list = list.Items {
+				list.Nullable = false // a list is [], never null
 			}
 		}
 	}
@@ -140,7 +140,7 @@ func (rt *route) response(schemas huma.Registry, status int) *huma.Response {
 			"Preference-Applied": {Schema: text, Description: "wait=SECONDS, when a token was sent and the preference was honoured."},
 		}
 	}
-	if rt.object != 0 && rt.gives != nil {
+	if _, counts := rt.gives.(SetChange); rt.object != 0 && rt.gives != nil && !counts {
 		res.Headers["ETag"] = &huma.Param{Schema: &huma.Schema{Type: "string"}, Description: "Of the object as it is in the reply; not with query parameters."}
 	}
 	if rt.gives != nil {
@@ -150,7 +150,7 @@ func (rt *route) response(schemas huma.Registry, status int) *huma.Response {
 		}
 		schema := schemaOf(schemas, rt.gives)
 		if rt.typed != nil {
-			schema = &huma.Schema{OneOf: []*huma.Schema{schema, schemaOf(schemas, rt.typed)}}
+			schema = &huma.Schema{AnyOf: []*huma.Schema{schema, schemaOf(schemas, rt.typed)}}
 		}
 		res.Content = map[string]*huma.MediaType{media: {Schema: schema}}
 	}

@@ -291,7 +291,10 @@ func TestOpenAPI(t *testing.T) {
 		Components struct {
 			Schemas map[string]struct {
 				AdditionalProperties *bool
-				Properties           map[string]struct{ Type any }
+				Properties           map[string]struct {
+					Type  any
+					Items struct{ Type any }
+				}
 			}
 		}
 	}
@@ -321,8 +324,10 @@ func TestOpenAPI(t *testing.T) {
 			t.Errorf("%s: closed is %v", name, closed)
 		}
 		for prop, v := range s.Properties {
-			if types, ok := v.Type.([]any); ok && types[0] == "array" {
-				t.Errorf("%s.%s may be null", name, prop)
+			for _, of := range []any{v.Type, v.Items.Type} {
+				if types, ok := of.([]any); ok && types[0] == "array" {
+					t.Errorf("%s.%s may be null", name, prop)
+				}
 			}
 		}
 	}
