@@ -1,10 +1,13 @@
 package store
 
-import "context"
+import (
+	"context"
+	"fmt"
+)
 
 // A copy that reports damage is set aside: nothing more is read from it, for a lost entry under
-// a clock that covers it would be a delete on every replica. The next open leaves the damaged
-// keys where they are, for whoever wants to look, and begins the copy anew: fresh id, empty
+// a clock that covers it would be a delete on every replica. SetAside, or the next open, leaves the
+// damaged keys where they are, for whoever wants to look, and begins the copy anew: fresh id, empty
 // clock, no answer to anybody before its first complete join or AcceptLoss.
 
 func (k keyspace) aside() string { return string(k) + "/m/aside" }
@@ -35,22 +38,71 @@ func (s *Store) openOrSetAside(name string, storage Storage, id string) (*Namesp
 		}
 		s.opts.Event(Event{Namespace: name, Kind: EventDamaged, Detail: err.Error()})
 	}
+	return s.beginAnew(name, storage)
+}
+
+// SetAside has a copy that reports damage begin anew while the store is open: under a fresh id,
+// with an empty clock, and without an answer to anybody before its first complete join or
+// AcceptLoss. It reports false, and does nothing, for a copy that reports no damage. Namespace
+// returns the new copy from then on; the former one goes on to return ErrDamaged, and must not be
+// in use by a session that could take the new one for it. When it fails it can be tried again.
+func (s *Store) SetAside(name string) (bool, error) {
+	s.admin.Lock()
+	defer s.admin.Unlock()
+	former, err := s.Namespace(name)
+	if err != nil {
+		return false, err
+	}
+	if f := former.failed.Load(); f == nil || !isDamage(f.err) {
+		return false, nil
+	}
+	former.stop()
+	n, err := s.beginAnew(name, former.storage)
+	if err != nil {
+		return false, fmt.Errorf("store: namespace %q cannot be set aside: %w", name, err)
+	}
+	s.mu.Lock()
+	s.spaces[name] = n
+	s.mu.Unlock()
+	if former.storage == Disk {
+		return true, nil
+	}
+	var b Batch
+	b.DeleteRange(former.keys.all()) // nobody can look at them
+	return true, applySync(former.backend, &b)
+}
+
+// beginAnew makes and registers a copy that waits for its first complete join. admin is held, or
+// the store is being opened.
+func (s *Store) beginAnew(name string, storage Storage) (*Namespace, error) {
 	fresh := idOf(s.nextID)
 	s.nextID++
 	keys := keyspace("/" + fresh)
 	m := meta{LogFirst: 1, Joining: true}
+	var err error
 	if m.Replica, err = newReplicaID(s.opts.Rand); err != nil {
 		return nil, err
 	}
 	var b Batch
 	b.Put(keys.meta(), appendMeta(nil, m))
+	if storage == Memory {
+		if err := applySync(s.memory, &b); err != nil {
+			return nil, err
+		}
+		b.Reset()
+	}
+	// On disk in one batch with its registration.
 	b.Put(registryKey(name), appendRegistration(name, storage, fresh))
 	if err := applySync(s.disk, &b); err != nil {
 		return nil, err
 	}
-	s.opts.Event(Event{Namespace: name, Kind: EventDamaged,
-		Detail: "set aside; the copy begins anew and answers once it has joined a peer completely"})
-	return openNamespace(s, name, storage, fresh, false)
+	n, err := openNamespace(s, name, storage, fresh, false)
+	if err != nil {
+		return nil, err
+	}
+	s.opts.Event(Event{Namespace: name, Kind: EventSetAside,
+		Detail: "the damaged copy was set aside; the namespace begins anew and answers once it has joined a peer completely"})
+	return n, nil
 }
 
 // AcceptLoss is the operator's word that a copy which was set aside may answer although it has

@@ -56,8 +56,10 @@ type EventKind string
 const (
 	// EventCopied: the data directory proved to be a copy; every replica id was drawn anew.
 	EventCopied EventKind = "copied"
-	// EventDamaged: a namespace reported damage and was set aside.
+	// EventDamaged: a namespace reported damage. It answers nothing until SetAside or the next Open.
 	EventDamaged EventKind = "damaged"
+	// EventSetAside: the copy of a damaged namespace was set aside, and a new one begins.
+	EventSetAside EventKind = "set-aside"
 	// EventClockAhead: a timestamp stands further ahead of the wall clock than MaxAhead.
 	EventClockAhead EventKind = "clock-ahead"
 	// EventRedo: a large change was found unfinished at open, and was finished.
