@@ -37,7 +37,7 @@ func (k keyspace) head(p crdt.Path) string {
 	return string(k) + "/g/" + string(p)
 }
 
-func (k keyspace) index(d crdt.Dot) string  { return string(k) + "/i/" + dotKey(d) }
+func (k keyspace) index(d crdt.Dot) string { return string(k) + "/i/" + dotKey(d) }
 
 // staged orders by path, as data does: what is staged is written once more in that order.
 func (k keyspace) staged(p crdt.Path, d crdt.Dot) string {

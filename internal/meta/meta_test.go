@@ -59,18 +59,18 @@ func packages(t *testing.T) []pkg {
 
 // mayImport says which of our packages each one may import. What is not listed may import none.
 var mayImport = map[string][]string{
-	"delta":            {"crdt"},
-	"store":            {"crdt", "delta", "internal/invariant"},
-	"store/storetest":  {"store"},
-	"sync":             {"crdt", "delta"},
-	"sync/p2p":         {"crdt", "delta", "sync", "internal/clusterkey"},
-	"http":             {"crdt", "store"},
-	"internal/replica": {"crdt", "delta", "store", "sync"},
-	"internal/sim":     {"crdt", "delta", "store", "sync", "internal/replica"},
-	"internal/demo":    {"internal/client", "internal/clusterkey"},
-	"internal/app":     {"config", "http", "store", "sync", "sync/p2p", "internal/replica", "internal/clusterkey"},
-	"cmd/anabranch":    {"config", "internal/app", "internal/client", "internal/clusterkey", "internal/demo"},
-	"examples/debian-loader":  {"internal/client"},
+	"delta":                  {"crdt"},
+	"store":                  {"crdt", "delta", "internal/invariant"},
+	"store/storetest":        {"store"},
+	"sync":                   {"crdt", "delta"},
+	"sync/p2p":               {"crdt", "delta", "sync", "internal/clusterkey"},
+	"http":                   {"crdt", "store"},
+	"internal/replica":       {"crdt", "delta", "store", "sync"},
+	"internal/sim":           {"crdt", "delta", "store", "sync", "internal/replica"},
+	"internal/demo":          {"internal/client", "internal/clusterkey"},
+	"internal/app":           {"config", "http", "store", "sync", "sync/p2p", "internal/replica", "internal/clusterkey"},
+	"cmd/anabranch":          {"config", "internal/app", "internal/client", "internal/clusterkey", "internal/demo"},
+	"examples/debian-loader": {"internal/client"},
 }
 
 // TestImportsGoOneWay keeps the layers apart, and each large library in its place.
