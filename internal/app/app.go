@@ -29,16 +29,20 @@ type App struct {
 	version string
 	log     *slog.Logger
 
-	steps lifecycle
-	fatal chan error
+	steps  lifecycle
+	fatal  chan error
+	healer *healer
 
 	store *store.Store
 	node  *p2p.Node
+
+	// openBackend, if set, opens the datastore in place of the default: tests disturb it.
+	openBackend func(dir string) (store.Backend, error)
 }
 
 // New returns a daemon that is not started. cfg is valid.
 func New(cfg config.Config, version string, log *slog.Logger) *App {
-	return &App{cfg: cfg, version: version, log: log, steps: lifecycle{log: log}, fatal: make(chan error, 1)}
+	return &App{cfg: cfg, version: version, log: log, steps: lifecycle{log: log}, fatal: make(chan error, 1), healer: newHealer()}
 }
 
 // Start brings the daemon up. When it returns nil, the daemon is ready. Otherwise everything that
@@ -63,7 +67,9 @@ func (a *App) Start(ctx context.Context) (err error) {
 	if err := a.startNode(ctx); err != nil {
 		return err
 	}
-	api.Attach(&namespaces{Store: httpapi.Adapt(a.store), app: a}, cluster{a.node, a})
+	spaces := &namespaces{Store: httpapi.Adapt(a.store), app: a}
+	a.startHealer(spaces)
+	api.Attach(spaces, cluster{a.node, a})
 	a.steps.add("HTTP requests", func(ctx context.Context) error {
 		api.Drain()
 		return a.finishRequests(ctx, server)
@@ -150,6 +156,7 @@ func (a *App) openStore(ctx context.Context) error {
 		return explainDataDir(a.cfg.DataDir, err)
 	}
 	opts := store.DefaultOptions(a.cfg.DataDir)
+	opts.OpenBackend = a.openBackend
 	log := a.log.With("component", "store")
 	var trouble throttle
 	opts.Event = func(e store.Event) {
@@ -158,9 +165,12 @@ func (a *App) openStore(ctx context.Context) error {
 			level = slog.LevelDebug
 		}
 		log.Log(context.Background(), level, e.Detail, "event", string(e.Kind), "namespace", e.Namespace)
-		if e.Kind == store.EventFailed {
+		switch e.Kind {
+		case store.EventDamaged:
+			a.healer.report(e.Namespace)
+		case store.EventFailed:
 			// What is acknowledged is on disk; who restarts us finds it.
-			a.fail(fmt.Errorf("the datastore failed: %s", e.Detail))
+			a.fail(fmt.Errorf("the datastore failed: %s", strings.ReplaceAll(e.Detail, "\n", "; ")))
 		}
 	}
 	s, err := openUntil(ctx, opts)
@@ -222,7 +232,7 @@ func eventLevel(k store.EventKind) slog.Level {
 	switch k {
 	case store.EventDamaged, store.EventFailed:
 		return slog.LevelError
-	case store.EventCopied, store.EventClockAhead, store.EventDatastore:
+	case store.EventCopied, store.EventClockAhead, store.EventDatastore, store.EventSetAside:
 		return slog.LevelWarn
 	}
 	return slog.LevelInfo

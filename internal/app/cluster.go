@@ -34,10 +34,13 @@ func (c cluster) Sync(ns string) []httpapi.PeerSync {
 	}
 	peers := make([]httpapi.PeerSync, len(known))
 	for i, p := range known {
-		peers[i] = httpapi.PeerSync{ID: p.ID, Connected: p.Connected, Clock: p.Clock, LastExchange: p.LastExchange}
+		peers[i] = httpapi.PeerSync{ID: p.ID, Connected: p.Connected, Clock: p.Clock, LastExchange: p.LastExchange, Answered: p.Answered}
 	}
 	return peers
 }
+
+// Ask asks nobody about what was dropped at this moment.
+func (c cluster) Ask(ns, peer string) { _ = c.Node.Ask(ns, peer) }
 
 func (c cluster) Halted(ns string) string {
 	why := c.Node.Halted(ns)
