@@ -36,8 +36,9 @@ type Config struct {
 	ClusterKeyFile string // empty: cluster.key in DataDir
 	ClusterKey     Secret // in place of the file; only from the environment
 	Namespaces     []string
-	LogLevel       string // debug, info, warn, error
-	LogFormat      string // text, json
+	AcceptLoss     []string // namespaces that wait for a join after damage and shall answer without
+	LogLevel       string   // debug, info, warn, error
+	LogFormat      string   // text, json
 }
 
 // Default returns the settings of a daemon that was told nothing.

@@ -26,6 +26,7 @@ var settings = []setting{
 	{"mdns", "find daemons of the same cluster on the local network", func(c *Config) any { return &c.MDNS }},
 	{"cluster-key-file", "the `file` of the key that all daemons of a cluster share (default cluster.key in the data directory, made at the first start)", func(c *Config) any { return &c.ClusterKeyFile }},
 	{"namespace", "the `name` of a namespace to create at the start; repeatable", func(c *Config) any { return &c.Namespaces }},
+	{"accept-loss", "the `name` of a namespace that was damaged, waits for a daemon to join, and shall answer without: what only its damaged copy held is given up; repeatable", func(c *Config) any { return &c.AcceptLoss }},
 	{"log-level", "the least `level` to log: debug, info, warn or error", func(c *Config) any { return &c.LogLevel }},
 	{"log-format", "the `format` of the log: text or json", func(c *Config) any { return &c.LogFormat }},
 }

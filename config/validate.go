@@ -48,6 +48,9 @@ func (c Config) problems() []error {
 	for _, ns := range c.Namespaces {
 		check("namespace", checkNamespace(ns))
 	}
+	for _, ns := range c.AcceptLoss {
+		check("accept-loss", checkNamespace(ns))
+	}
 	check("log-level", oneOf(c.LogLevel, "debug", "info", "warn", "error"))
 	check("log-format", oneOf(c.LogFormat, "text", "json"))
 	return problems

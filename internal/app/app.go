@@ -188,7 +188,7 @@ func (a *App) openStore(ctx context.Context) error {
 			return fmt.Errorf("cannot create namespace %q: %w", name, err)
 		}
 	}
-	return nil
+	return a.acceptLosses(ctx)
 }
 
 // openUntil opens the store. On a full disk that waits for space, for ever: it is given up when ctx ends,
