@@ -23,6 +23,8 @@ type NamespaceStatus struct {
 	Objects   uint64 `json:"objects" doc:"Objects with live content."`
 	Entries   uint64 `json:"entries" doc:"Live entries, reset records included."`
 	Context   string `json:"context" doc:"The token of what this copy holds."`
+	// Unavailable is left out while the copy answers.
+	Unavailable string `json:"unavailable,omitempty" doc:"Why this copy answers nothing now, and what ends that; left out while it answers."`
 }
 
 func getStatus(r *request) (*reply, error) {
@@ -39,6 +41,7 @@ func getStatus(r *request) (*reply, error) {
 		}
 		n := NamespaceStatus{Name: info.Name, ReplicaID: ns.Replica().String(), Context: encodeToken(info.Name, ns.Clock())}
 		n.Objects, n.Entries = ns.Counts()
+		n.Unavailable = unavailable(ns)
 		s.Namespaces = append(s.Namespaces, n)
 	}
 	var err error
@@ -50,10 +53,12 @@ func getStatus(r *request) (*reply, error) {
 
 // SyncStatus tells how a namespace copy stands to those of its peers.
 type SyncStatus struct {
-	Converged bool         `json:"converged" doc:"True when every peer that holds the namespace, unreachable ones too, is known to hold exactly what this daemon holds."`
-	Halted    string       `json:"halted,omitempty" doc:"Why this daemon has ended the exchange of the namespace for good, and what to do about it; left out while it goes on. Reads and writes here go on."`
-	Context   string       `json:"context" doc:"The token of what this daemon holds."`
-	Peers     []SyncedPeer `json:"peers"`
+	Converged bool `json:"converged" doc:"True when every peer that holds the namespace, unreachable ones too, is known to hold exactly what this daemon holds."`
+	// Unavailable is left out while the copy answers.
+	Unavailable string       `json:"unavailable,omitempty" doc:"Why this copy answers nothing now, and what ends that; left out while it answers. Nothing has converged until then."`
+	Halted      string       `json:"halted,omitempty" doc:"Why this daemon has ended the exchange of the namespace for good, and what to do about it; left out while it goes on. Reads and writes here go on."`
+	Context     string       `json:"context" doc:"The token of what this daemon holds."`
+	Peers       []SyncedPeer `json:"peers"`
 }
 
 // SyncedPeer is how this daemon stands to one peer, by the clock that the peer told last.
@@ -75,11 +80,11 @@ func getSync(r *request) (*reply, error) {
 		known = r.backend.cluster.Sync(ns.Name())
 	}
 	clock := ns.Clock()
-	s := SyncStatus{Converged: true, Context: encodeToken(ns.Name(), clock), Peers: []SyncedPeer{}}
+	s := SyncStatus{Unavailable: unavailable(ns), Context: encodeToken(ns.Name(), clock), Peers: []SyncedPeer{}}
 	if r.backend.cluster != nil {
 		s.Halted = r.backend.cluster.Halted(ns.Name())
-		s.Converged = s.Halted == ""
 	}
+	s.Converged = s.Unavailable == "" && s.Halted == ""
 	for _, p := range known {
 		peer := SyncedPeer{ID: p.ID, State: "unreachable"}
 		if p.Connected {
@@ -95,6 +100,14 @@ func getSync(r *request) (*reply, error) {
 		s.Peers = append(s.Peers, peer)
 	}
 	return &reply{status: http.StatusOK, body: s, token: s.Context}, nil
+}
+
+// unavailable says why a copy answers nothing; it is empty while it answers.
+func unavailable(ns Namespace) string {
+	if err := ns.Err(); err != nil {
+		return problemOf(err).Detail
+	}
+	return ""
 }
 
 // Peers lists peers.

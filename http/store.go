@@ -23,6 +23,8 @@ type Namespace interface {
 	Replica() crdt.ReplicaID
 	Clock() crdt.VersionVector
 	Counts() (objects, entries uint64)
+	// Err says why the copy answers nothing now; nil while it answers.
+	Err() error
 	WaitFor(ctx context.Context, clock crdt.VersionVector) error
 	View(ctx context.Context) (View, error)
 	Commit(ctx context.Context, fn func(Tx) error) (store.Receipt, error)

@@ -38,6 +38,7 @@ func (c *cli) showStatus(body []byte) error {
 			Name             string
 			ReplicaID        string `json:"replica_id"`
 			Objects, Entries uint64
+			Unavailable      string
 		}
 	}
 	if err := decode(body, &s); err != nil {
@@ -52,6 +53,11 @@ func (c *cli) showStatus(body []byte) error {
 		fmt.Fprintf(w, "\nNAMESPACE\tOBJECTS\tENTRIES\tREPLICA\n")
 		for _, n := range s.Namespaces {
 			fmt.Fprintf(w, "%s\t%d\t%d\t%s\n", n.Name, n.Objects, n.Entries, n.ReplicaID)
+		}
+		for _, n := range s.Namespaces {
+			if n.Unavailable != "" {
+				fmt.Fprintf(w, "\n%s is unavailable: %s\n", n.Name, n.Unavailable)
+			}
 		}
 	})
 }
@@ -138,9 +144,10 @@ func (c *cli) sync() *cobra.Command {
 
 func (c *cli) showSync(body []byte) error {
 	var reply struct {
-		Converged bool
-		Halted    string
-		Peers     []struct {
+		Converged   bool
+		Halted      string
+		Unavailable string
+		Peers       []struct {
 			ID, State    string
 			MissingHere  *uint64 `json:"missing_here"`
 			MissingThere *uint64 `json:"missing_there"`
@@ -159,6 +166,9 @@ func (c *cli) showSync(body []byte) error {
 	answer := "converged: no"
 	if reply.Converged {
 		answer = "converged: yes"
+	}
+	if reply.Unavailable != "" {
+		answer += "\nunavailable: " + reply.Unavailable
 	}
 	if reply.Halted != "" {
 		answer += "\nhalted: " + reply.Halted

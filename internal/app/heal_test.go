@@ -183,6 +183,7 @@ func TestADamagedNamespaceHeals(t *testing.T) {
 		if a.must("GET", "v1/ns/orders/counters/n", ""); status == http.StatusServiceUnavailable {
 			a.must("GET", "readyz", "")
 			a.must("GET", "v1/status", "")
+			a.must("GET", "v1/ns/default/sync", "")
 			return false
 		}
 		if got != want {

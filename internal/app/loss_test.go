@@ -28,6 +28,15 @@ func TestAcceptLoss(t *testing.T) {
 	if !unavailable(d) {
 		t.Error("it answers after a restart")
 	}
+	if s := d.must("GET", "v1/ns/default/sync", ""); !strings.Contains(s, `"converged":false,"unavailable":"`) || !strings.Contains(s, "--accept-loss") {
+		t.Errorf("sync: %s", s)
+	}
+	if s := d.must("GET", "v1/ns/orders/sync", ""); !strings.Contains(s, `"converged":true`) {
+		t.Errorf("sync of the other namespace: %s", s)
+	}
+	if s := d.must("GET", "v1/status", ""); strings.Count(s, `"unavailable":"`) != 1 || !strings.Contains(s, `"objects":1`) {
+		t.Errorf("status: %s", s)
+	}
 	d.stop()
 	cfg.AcceptLoss = []string{store.Default, "orders", "unknown"}
 	d = startDaemon(t, cfg)
