@@ -19,6 +19,9 @@ type Cluster interface {
 	AddPeer(addr string) error
 	// Sync tells how this daemon stands to every admitted peer that holds the namespace.
 	Sync(ns string) []PeerSync
+	// Ask has a peer, or all if peer is empty, tell its clock at once: an Answered in Sync that is
+	// not before the call tells that it has.
+	Ask(ns, peer string)
 	// Halted tells why the exchange of the namespace has ended for good and what to do about it;
 	// it is empty while the exchange goes on.
 	Halted(ns string) string
@@ -39,4 +42,6 @@ type PeerSync struct {
 	Clock crdt.VersionVector
 	// LastExchange is when the peer was last heard on this namespace; zero for never.
 	LastExchange time.Time
+	// Answered is when the newest Ask was made that the peer has answered: Clock is not older.
+	Answered time.Time
 }

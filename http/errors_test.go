@@ -47,7 +47,7 @@ func TestProblems(t *testing.T) {
 		{kindNotFound, "GET", "/v1/peers/pending", "", nil},
 		{kindNotFound, "GET", "/v1/discovery", "", nil},
 		{kindNotFound, "POST", "/v1/backup", "", nil},
-		{kindMethodNotAllowed, "POST", ns + "/sync", "", nil},
+		{kindMethodNotAllowed, "DELETE", ns + "/sync", "", nil},
 		{kindMethodNotAllowed, "POST", ns + "/registers/r", `1`, nil},
 		{kindMethodNotAllowed, "OPTIONS", ns + "/registers/r", "", nil},
 		{kindMethodNotAllowed, "DELETE", "/healthz", "", nil},

@@ -124,6 +124,10 @@ func (rt *route) parameters() []*huma.Param {
 	if rt.token {
 		params = append(params, headerParams...)
 	}
+	if rt.waits {
+		params = append(params, &huma.Param{Name: "Prefer", In: "header", Schema: &huma.Schema{Type: "string"},
+			Description: "wait=SECONDS, at most 60: how long to wait."})
+	}
 	if rt.object != 0 {
 		params = append(params, conditionParams...)
 	}
@@ -138,6 +142,13 @@ func (rt *route) response(schemas huma.Registry, status int) *huma.Response {
 		res.Headers = map[string]*huma.Param{
 			contextHeader:        {Schema: text, Description: "The token of what this reply saw or wrote."},
 			"Preference-Applied": {Schema: text, Description: "wait=SECONDS, when a token was sent and the preference was honoured."},
+		}
+	}
+	if rt.waits {
+		text := &huma.Schema{Type: "string"}
+		res.Headers = map[string]*huma.Param{
+			contextHeader:        {Schema: text, Description: "The token of what this daemon holds."},
+			"Preference-Applied": {Schema: text, Description: "wait=SECONDS, when the preference was honoured."},
 		}
 	}
 	if _, counts := rt.gives.(SetChange); rt.object != 0 && rt.gives != nil && !counts {

@@ -29,6 +29,7 @@ type request struct {
 	route   *route
 	handler *Handler
 	http    *http.Request
+	control *http.ResponseController
 	backend *backend
 	query   url.Values
 	body    []byte

@@ -32,6 +32,8 @@ type route struct {
 	query []string // names of query parameters, keys of queryParams
 	// token: the route reads or writes data, so it takes and returns a context token.
 	token bool
+	// waits: the route is about no data, but honours Prefer: wait.
+	waits bool
 	// object is the type of the object that the route is about, with the key in the path: requests
 	// may have conditions on it. 0 for routes about none and for reads of its parts.
 	object crdt.Type
@@ -79,6 +81,7 @@ func (h *Handler) serve(rt *route, w http.ResponseWriter, r *http.Request) {
 }
 
 func (r *request) run(w http.ResponseWriter) (*reply, error) {
+	r.control = http.NewResponseController(w)
 	for _, check := range []func() error{r.checkReady, r.checkHeaders, r.checkQuery, r.checkConditions, r.checkAccept, r.checkNames} {
 		if err := check(); err != nil {
 			return nil, err

@@ -119,6 +119,9 @@ func daemonRoutes() []route {
 	return []route{
 		{method: "GET", pattern: nsPattern + "/sync", id: "get-sync", tag: tag, summary: "Compare this copy with those of the peers",
 			gives: SyncStatus{}, status: 200, handle: getSync},
+		{method: "POST", pattern: nsPattern + "/sync", id: "sync", tag: tag, summary: "Wait until this copy and those of the peers have each other's changes",
+			doc:   "200 when that is reached, 202 when it is not, with the same body. The target is fixed when the request comes in. Without Prefer: wait there is no time to reach it.",
+			waits: true, takes: Barrier{}, bodyLimit: maxBodyBytes, gives: SyncStatus{}, status: 200, also: http.StatusAccepted, handle: postSync},
 		{method: "GET", pattern: "/v1/status", id: "get-status", tag: tag, summary: "Tell of this daemon",
 			gives: Status{}, status: 200, handle: getStatus},
 		{method: "GET", pattern: "/v1/peers", id: "list-peers", tag: tag, summary: "List peers",

@@ -119,6 +119,7 @@ type fake struct {
 
 func (*fake) PeerID() string           { return "12D3" }
 func (*fake) Addresses() []string      { return []string{"/ip4/127.0.0.1/tcp/1/p2p/12D3"} }
+func (*fake) Ask(string, string)       {}
 func (*fake) Peers() []Peer            { return []Peer{{ID: "a", Connected: true}} }
 func (f *fake) Sync(string) []PeerSync { return f.sync }
 func (f *fake) Halted(string) string   { return f.halted }
@@ -319,7 +320,7 @@ func TestOpenAPI(t *testing.T) {
 		t.Errorf("%d operations for %d routes", listed, len(routes()))
 	}
 	for name, s := range spec.Components.Schemas {
-		request := slices.Contains([]string{"Batch", "BatchCondition", "BatchOp", "CounterOp", "MapOp", "MapOps", "NamespaceOptions", "NewPeer", "SetOp"}, name)
+		request := slices.Contains([]string{"Barrier", "Batch", "BatchCondition", "BatchOp", "CounterOp", "MapOp", "MapOps", "NamespaceOptions", "NewPeer", "SetOp"}, name)
 		if closed := s.AdditionalProperties != nil && !*s.AdditionalProperties; closed != request {
 			t.Errorf("%s: closed is %v", name, closed)
 		}

@@ -75,6 +75,11 @@ func getSync(r *request) (*reply, error) {
 	if err != nil {
 		return nil, err
 	}
+	s := r.syncStatus(ns)
+	return &reply{status: http.StatusOK, body: s, token: s.Context}, nil
+}
+
+func (r *request) syncStatus(ns Namespace) SyncStatus {
 	var known []PeerSync
 	if r.backend.cluster != nil {
 		known = r.backend.cluster.Sync(ns.Name())
@@ -99,7 +104,7 @@ func getSync(r *request) (*reply, error) {
 		s.Converged = s.Converged && p.Clock != nil && *peer.MissingHere == 0 && *peer.MissingThere == 0
 		s.Peers = append(s.Peers, peer)
 	}
-	return &reply{status: http.StatusOK, body: s, token: s.Context}, nil
+	return s
 }
 
 // unavailable says why a copy answers nothing; it is empty while it answers.

@@ -60,6 +60,11 @@ func (c *cli) do(cmd *cobra.Command, req client.Request, show func(body []byte) 
 	if err != nil {
 		return err
 	}
+	return c.show(reply, show)
+}
+
+// show prints a reply as do says.
+func (c *cli) show(reply *client.Reply, show func(body []byte) error) error {
 	switch {
 	case c.printETag && reply.ETag() == "":
 		return errors.New("the reply has no ETag: only whole objects have one")
@@ -96,7 +101,7 @@ func (c *cli) stream(cmd *cobra.Command, req client.Request, w io.Writer, timeou
 	if err != nil {
 		return nil, err
 	}
-	if req.Context = token; token != "" {
+	if req.Context = token; token != "" && req.Wait == 0 {
 		req.Wait = c.wait
 	}
 	if req.IfMatch = c.ifMatch; c.ifAbsent {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"os"
 	"strconv"
 	"strings"
@@ -132,14 +133,53 @@ func (c *cli) showPeers(body []byte) error {
 }
 
 func (c *cli) sync() *cobra.Command {
-	return &cobra.Command{
-		Use: "sync", Short: "Show, for each peer, how many changes are missing here and there", Args: names(0, 0),
+	var peer, direction string
+	cmd := &cobra.Command{
+		Use: "sync", Short: "Show, for each peer, how many changes are missing here and there, or wait for them", Args: names(0, 0),
+		Long: `Show, for each peer, how many changes are missing here and there. With --wait, at most 60s, wait
+until this daemon has what the peers hold now (pull), until they have what it holds now (push), or
+for both. The same is printed; the exit code is 6 when that was not reached, which is so while a
+peer is unreachable.`,
 		Example: `  anabranch sync
-  anabranch sync --ns orders`,
+  anabranch sync --ns orders
+  anabranch sync --wait 30s --direction push`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			switch {
+			case c.wait > 0:
+				return c.barrier(cmd, peer, direction)
+			case cmd.Flags().Changed("peer") || cmd.Flags().Changed("direction"):
+				return usagef("--peer and --direction say what to --wait for")
+			}
 			return c.do(cmd, client.Request{Method: "GET", Path: c.data("sync")}, c.showSync)
 		},
 	}
+	cmd.Flags().StringVar(&peer, "peer", "*", "wait for this `peer` only; * is all that hold the namespace")
+	cmd.Flags().StringVar(&direction, "direction", "both", "wait for this `direction`: pull, push or both")
+	return cmd
+}
+
+// errNotReached is returned when a barrier was not reached in time.
+var errNotReached = errors.New("not reached in time")
+
+func (c *cli) barrier(cmd *cobra.Command, peer, direction string) error {
+	if c.wait > time.Minute {
+		return usagef("--wait is at most 60s here")
+	}
+	body, err := encode(map[string]string{"peer": peer, "direction": direction})
+	if err != nil {
+		return err
+	}
+	reply, err := c.call(cmd, client.Request{Method: "POST", Path: c.data("sync"), Body: body, Wait: c.wait})
+	if err != nil {
+		return err
+	}
+	if err := c.show(reply, c.showSync); err != nil {
+		return err
+	}
+	if reply.Status == http.StatusAccepted {
+		return errNotReached
+	}
+	return nil
 }
 
 func (c *cli) showSync(body []byte) error {
@@ -202,8 +242,8 @@ func (c *cli) healthcheck() *cobra.Command {
 		Example: `  anabranch healthcheck
   anabranch healthcheck --wait 10s`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if http := os.Getenv("ANABRANCH_HTTP"); http != "" && !cmd.Flags().Changed("addr") && os.Getenv(config.EnvAddr) == "" {
-				c.addr = reachable(http)
+			if listen := os.Getenv("ANABRANCH_HTTP"); listen != "" && !cmd.Flags().Changed("addr") && os.Getenv(config.EnvAddr) == "" {
+				c.addr = reachable(listen)
 			}
 			deadline := time.Now().Add(c.wait)
 			tick := time.NewTicker(healthInterval)

@@ -100,6 +100,7 @@ type PeerSync struct {
 	Connected    bool
 	Clock        crdt.VersionVector // what was heard last, durable there; nil while unknown
 	LastExchange time.Time          // zero while there was none
+	Answered     time.Time          // when the newest Ask was made that it has answered: Clock is not older
 }
 
 // Sync returns the members that hold a namespace, by id: those that are away, too, and those that
@@ -118,7 +119,7 @@ func (n *Node) Sync(namespace string) ([]PeerSync, error) {
 			holds, known := told[id]
 			delete(told, id)
 			if holds || !known || p.Connected {
-				out = append(out, PeerSync{ID: string(p.ID), Connected: p.Connected, Clock: p.Clock, LastExchange: p.LastExchange})
+				out = append(out, PeerSync{ID: string(p.ID), Connected: p.Connected, Clock: p.Clock, LastExchange: p.LastExchange, Answered: p.Answered})
 			}
 		}
 	})
@@ -145,7 +146,7 @@ func (n *Node) Halted(namespace string) string {
 }
 
 // Ask has a peer, or every peer if the id is empty, tell its clock for a namespace at once. The
-// answer shows in Sync as a LastExchange after the call.
+// answer shows in Sync as an Answered that is not before the call.
 func (n *Node) Ask(namespace, peerID string) error {
 	c, err := n.runner(namespace)
 	if err != nil {
