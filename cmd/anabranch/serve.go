@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 
@@ -64,8 +66,15 @@ func newLogger(w io.Writer, cfg config.Config) *slog.Logger {
 	return slog.New(slog.NewTextHandler(w, opts))
 }
 
-// runDaemon runs a daemon until a signal or a failure ends it.
-func runDaemon(ctx context.Context, a *app.App) error {
+// daemon is what runDaemon runs: an *app.App.
+type daemon interface {
+	Start(context.Context) error
+	Failed() <-chan error
+	Stop(context.Context) error
+}
+
+// runDaemon runs a daemon until a signal or a failure ends it. The error is one line.
+func runDaemon(ctx context.Context, a daemon) error {
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	defer signal.Stop(signals)
@@ -97,7 +106,12 @@ func runDaemon(ctx context.Context, a *app.App) error {
 	}
 	stopCtx, stop := context.WithTimeoutCause(context.WithoutCancel(ctx), stopTimeout, errors.New("it takes too long"))
 	defer stop()
-	return errors.Join(failure, a.Stop(stopCtx))
+	err := a.Stop(stopCtx)
+	if failure != nil && err != nil {
+		// The reason first; what failed can rarely be closed as it should.
+		return fmt.Errorf("%w; then: %s", failure, strings.ReplaceAll(err.Error(), "\n", "; "))
+	}
+	return cmp.Or(failure, err)
 }
 
 var errSignal = errors.New("a signal")
