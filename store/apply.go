@@ -151,15 +151,22 @@ func (g *group) isLarge(prefix crdt.Path) (bool, error) {
 // join applies a unit to the overlay: kills first, for a kill never means an entry of its own
 // unit.
 func (g *group) join(u delta.Unit) error {
+	for _, k := range u.Kills {
+		if k.Prefix == "" {
+			continue
+		}
+		if err := g.killPrefix(prefixKill{prefix: k.Prefix, clock: k.Clock}); err != nil {
+			return err
+		}
+	}
+	return g.joinRest(u)
+}
+
+// joinRest applies all of a unit but its kills by prefix.
+func (g *group) joinRest(u delta.Unit) error {
 	g.stamp.Step++
 	for _, k := range u.Kills {
-		var err error
-		if k.Prefix == "" {
-			err = g.killDots(k.Dots)
-		} else {
-			err = g.killPrefix(prefixKill{prefix: k.Prefix, clock: k.Clock})
-		}
-		if err != nil {
+		if err := g.killDots(k.Dots); err != nil {
 			return err
 		}
 	}

@@ -10,7 +10,7 @@ import (
 // bounds. A record is found by its commit, and by the last seq that it holds of each origin.
 func (g *group) buildLog(b *Batch) error {
 	n := g.n
-	record := appendLogRecord(nil, logRecord{Time: n.opts.Now(), Joined: g.joined, Units: g.units, Amounts: g.amounts})
+	record := appendLogRecord(nil, logRecord{Time: n.opts.Now(), Joined: g.joined, Objects: g.over.objects(), Units: g.units, Amounts: g.amounts})
 	b.Put(n.keys.log(g.stamp.Commit), record)
 	n.c.LogBytes += uint64(len(record))
 	last := crdt.VersionVector{}
@@ -21,6 +21,20 @@ func (g *group) buildLog(b *Batch) error {
 		b.Put(n.keys.logIndex(crdt.Dot{Replica: r, Seq: last[r]}), appendCommit(g.stamp.Commit))
 	}
 	return n.truncateLog(b)
+}
+
+// buildPieceLog writes the objects that a piece of a large change touched under the number of the
+// commit that ends it. A change that is run again is another run: it overwrites nothing.
+func (g *group) buildPieceLog(b *Batch) {
+	objects := g.over.objects()
+	if len(objects) == 0 {
+		return
+	}
+	c := &g.n.c
+	c.pieces++
+	record := appendLogRecord(nil, logRecord{Time: g.n.opts.Now(), Objects: objects})
+	b.Put(g.n.keys.logPiece(Position{Commit: g.stamp.Commit, Run: c.nonce, Piece: c.pieces}), record)
+	c.LogBytes += uint64(len(record))
 }
 
 // truncateLog drops the oldest records while the log is too large or they are too old. To keep
@@ -44,21 +58,27 @@ func (n *Namespace) truncateLog(b *Batch) error {
 	}
 	defer it.Close()
 	for it.Next() {
-		commit, ok := parseHex(it.Key()[len(n.keys)+3:])
+		at, ok := n.keys.positionOf(it.Key())
 		if !ok {
 			return fmt.Errorf("%w: log key %q", ErrDamaged, it.Key())
+		}
+		if at.Commit == c.Commit {
+			break // pieces of the commit that is being made
+		}
+		if at.Piece > 0 { // goes with its commit
+			c.LogBytes -= uint64(len(it.Value()))
+			continue
 		}
 		l, err := decodeLogRecord(it.Value())
 		if err != nil {
 			return err
 		}
 		if c.LogBytes <= n.opts.MaxLogBytes && !l.Time.Before(oldest) {
-			c.LogFirst = commit
 			break
 		}
 		n.forget(b, l)
 		c.LogBytes -= uint64(len(it.Value()))
-		c.LogFirst = commit + 1
+		c.LogFirst = at.Commit + 1
 	}
 	if c.LogFirst > first {
 		b.DeleteRange(n.keys.log(first), n.keys.log(c.LogFirst))

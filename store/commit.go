@@ -31,6 +31,8 @@ type job struct {
 	claimed atomic.Bool
 	// do runs on the committer: it adds to the group, or returns an error that ends this job alone.
 	do func(g *group) error
+	// apart: what do edits reaches the group only at its end.
+	apart bool
 	// alone, if set, runs instead of do, between two groups: it commits by itself.
 	alone   func() error
 	err     error
@@ -192,6 +194,9 @@ func (g *group) take(j *job) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			j.panic, err = p, fmt.Errorf("store: panic in a commit: %v", p)
+			if !j.apart {
+				g.broken = err
+			}
 		}
 	}()
 	err = j.do(g)
@@ -269,15 +274,20 @@ func (n *Namespace) commitGroup(g *group) error {
 }
 
 // apply makes a built batch visible and durable, with the committer's state as it has become.
+//
+// Readers keep the state from before while the datastore applies, which may take long when the
+// disk is slow, and move in one step: with the batch that ends a large change from before it to
+// behind it.
 func (n *Namespace) apply(b *Batch, g *group) error {
-	n.mu.Lock()
-	wait, err := n.backend.Apply(b)
-	if err != nil {
-		n.mu.Unlock()
+	if err := n.pin(); err != nil {
 		return err
 	}
+	wait, err := n.backend.Apply(b)
+	if err != nil {
+		return errors.Join(err, n.unpinFailed())
+	}
+	n.mu.Lock()
 	g.moveLive()
-	// With the batch that ends a large change, readers move from before it to behind it.
 	pinned := n.unpin()
 	n.publish()
 	v := n.applied

@@ -185,6 +185,28 @@ func (c *checker) log() {
 		floors[crdt.ReplicaID(r)] = k.Floor
 	}
 	records, index := c.table('l'), c.table('o')
+	touched := map[uint64]map[crdt.Path]bool{}
+	for key, v := range records {
+		at, ok := c.keys.positionOf(key)
+		l, err := decodeLogRecord(v)
+		if !ok || err != nil || at.Commit < m.LogFirst || at.Commit > m.Commit || !slices.IsSorted(l.Objects) {
+			c.Fatalf("log record %q, the log has %d to %d: %v", key, m.LogFirst, m.Commit, err)
+		}
+		if touched[at.Commit] == nil {
+			touched[at.Commit] = map[crdt.Path]bool{}
+		}
+		for _, p := range l.Objects {
+			touched[at.Commit][p] = true
+		}
+		if at.Piece > 0 {
+			if len(l.Objects) == 0 || len(l.Units) > 0 || len(l.Amounts) > 0 || l.Joined {
+				c.Errorf("piece in the log: %+v", l)
+			}
+			bytes += uint64(len(v))
+			delete(records, key)
+		}
+	}
+	c.touched(touched, m)
 	next := floors.Clone()
 	for commit := m.LogFirst; commit <= m.Commit; commit++ {
 		v, ok := records[c.keys.log(commit)]
@@ -203,6 +225,17 @@ func (c *checker) log() {
 	if bytes != m.LogBytes || uint64(len(records)) != m.Commit+1-m.LogFirst || len(index) != 0 {
 		c.Errorf("log: %d bytes of %d, %d records from %d to %d, %d keys in its index are left",
 			bytes, m.LogBytes, len(records), m.LogFirst, m.Commit, len(index))
+	}
+}
+
+// touched checks that the log names each object at the commit that touched it last.
+func (c *checker) touched(in map[uint64]map[crdt.Path]bool, m meta) {
+	c.Helper()
+	for key, v := range c.table('h') {
+		p := c.keys.pathOf(key)
+		if h, err := decodeHead(v); err != nil || h.Commit >= m.LogFirst && !in[h.Commit][p] {
+			c.Errorf("object %q was touched by commit %d, whose record names %v: %v", p, h.Commit, in[h.Commit], err)
+		}
 	}
 }
 

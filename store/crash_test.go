@@ -21,6 +21,8 @@ type history struct {
 	// states are those that were announced, by commit; acked is the last of them.
 	states map[uint64]crdt.State
 	acked  uint64
+	// onAnnounce, if set, sees each commit behind it.
+	onAnnounce func(Commit)
 }
 
 const historyLarge = 8
@@ -57,6 +59,9 @@ func (h *history) announced(c Commit) {
 		h.t.Error(err)
 	}
 	h.states[c.Status.Commit], h.acked = s, c.Status.Commit
+	if h.onAnnounce != nil {
+		h.onAnnounce(c)
+	}
 }
 
 // live runs the history until its end or the first error.

@@ -195,7 +195,8 @@ type amount struct {
 // logRecord is what one commit did, in the order in which it was applied.
 type logRecord struct {
 	Time    time.Time
-	Joined  bool // a state was joined: what changed is not in Units
+	Joined  bool        // a state was joined: what changed is not in Units
+	Objects []crdt.Path // that were touched, ascending; those of pieces are in records of their own
 	Units   []delta.Unit
 	Amounts []amount // of own units
 }
@@ -203,6 +204,10 @@ type logRecord struct {
 func appendLogRecord(b []byte, l logRecord) []byte {
 	b = binary.AppendUvarint(append(b, valueVersion), uint64(max(l.Time.Unix(), 0)))
 	b = binary.AppendUvarint(b, count(l.Joined))
+	b = binary.AppendUvarint(b, uint64(len(l.Objects)))
+	for _, p := range l.Objects {
+		b = appendBytes(b, []byte(p))
+	}
 	b = binary.AppendUvarint(b, uint64(len(l.Units)))
 	for _, u := range l.Units {
 		b = appendBytes(b, delta.AppendUnit(nil, u))
@@ -219,7 +224,7 @@ func appendLogRecord(b []byte, l logRecord) []byte {
 
 func decodeLogRecord(b []byte) (logRecord, error) {
 	r := newReader(b)
-	l := logRecord{Time: time.Unix(int64(r.uint()), 0), Joined: r.uint() == 1}
+	l := r.logHead()
 	for n := r.count(2); n > 0; n-- {
 		u, err := delta.DecodeUnit(r.bytes())
 		if err != nil {
@@ -234,4 +239,20 @@ func decodeLogRecord(b []byte) (logRecord, error) {
 		l.Amounts = append(l.Amounts, a)
 	}
 	return l, r.finish()
+}
+
+// logHead reads what stands before the units of a log record.
+func (r *reader) logHead() logRecord {
+	l := logRecord{Time: time.Unix(int64(r.uint()), 0), Joined: r.uint() == 1}
+	for n := r.count(2); n > 0; n-- {
+		l.Objects = append(l.Objects, crdt.Path(r.bytes()))
+	}
+	return l
+}
+
+// decodeLogObjects returns the objects of a log record.
+func decodeLogObjects(b []byte) ([]crdt.Path, error) {
+	r := newReader(b)
+	l := r.logHead()
+	return l.Objects, r.err
 }

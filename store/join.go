@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
+	"slices"
 
 	"github.com/anabranchdb/anabranch/crdt"
 	"github.com/anabranchdb/anabranch/delta"
@@ -99,7 +101,9 @@ func (n *Namespace) Stage(entries []crdt.Entry) error {
 		return err
 	}
 	for _, e := range entries {
-		n.staged.Add(e.Dot)
+		if n.staged.Add(e.Dot) {
+			n.stagedBytes += len(e.Value)
+		}
 	}
 	return nil
 }
@@ -132,11 +136,12 @@ func (n *Namespace) Join(ctx context.Context, s StateJoin) error {
 		j := &stateJoin{StateJoin: s, Clock: n.c.clock.Clone()}
 		n.stagedMu.Lock()
 		missing := j.fresh().AndNot(n.staged).Len()
+		stagedBytes := n.stagedBytes
 		n.stagedMu.Unlock()
 		if missing > 0 {
 			return fmt.Errorf("%w: %d of them", ErrIncomplete, missing)
 		}
-		if n.doomed(j).Len()+j.fresh().Len() <= uint64(n.opts.LargeEntries) {
+		if n.doomed(j).Len()+j.fresh().Len() <= uint64(n.opts.LargeEntries) && stagedBytes <= maxPieceBytes {
 			return n.joinAtOnce(j)
 		}
 		return n.applyLarge(largeChange{Join: j})
@@ -159,7 +164,7 @@ func (n *Namespace) joinAtOnce(j *stateJoin) error {
 			return err
 		}
 	}
-	if err := g.addStaged(j, "", int(^uint(0)>>1), nil); err != nil {
+	if err := g.addStaged(j, "", math.MaxInt, math.MaxInt, nil); err != nil {
 		return err
 	}
 	return n.endJoin(g, j)
@@ -167,16 +172,7 @@ func (n *Namespace) joinAtOnce(j *stateJoin) error {
 
 // runJoin joins piece by piece, under a redo record.
 func (n *Namespace) runJoin(j *stateJoin) error {
-	var page []crdt.Dot
-	for d := range n.doomed(j).All() {
-		if page = append(page, d); len(page) == n.opts.LargeEntries {
-			if err := n.killPiece(page); err != nil {
-				return err
-			}
-			page = page[:0]
-		}
-	}
-	if err := n.killPiece(page); err != nil {
+	if err := n.killPieces(n.doomed(j)); err != nil {
 		return err
 	}
 	if n.live.Len() == 0 {
@@ -186,7 +182,7 @@ func (n *Namespace) runJoin(j *stateJoin) error {
 	for after := ""; ; {
 		g := n.newGroup()
 		var last string
-		if err := g.addStaged(j, after, n.opts.LargeEntries, &last); err != nil {
+		if err := g.addStaged(j, after, n.opts.LargeEntries, maxPieceBytes, &last); err != nil {
 			return err
 		}
 		if last == "" {
@@ -197,7 +193,7 @@ func (n *Namespace) runJoin(j *stateJoin) error {
 			return err
 		}
 		if paths := g.over.order; n.c.base.absentFrom != nil && len(paths) > 0 {
-			*n.c.base.absentFrom = paths[len(paths)-1] + "\x00"
+			*n.c.base.absentFrom = max(*n.c.base.absentFrom, slices.Max(paths)+"\x00")
 		}
 		after = last
 	}
@@ -206,10 +202,21 @@ func (n *Namespace) runJoin(j *stateJoin) error {
 	return n.endJoin(g, j)
 }
 
-func (n *Namespace) killPiece(dots []crdt.Dot) error {
+func (n *Namespace) killPieces(doomed *delta.DotSet) error {
 	g := n.newGroup()
-	if err := g.killDots(dots); err != nil {
-		return err
+	killed := 0
+	for d := range doomed.All() {
+		if err := g.killDots([]crdt.Dot{d}); err != nil {
+			return err
+		}
+		if killed++; killed < n.opts.LargeEntries && g.over.bytes < maxPieceBytes {
+			continue
+		}
+		g.notePurges()
+		if err := n.applyPiece(g); err != nil {
+			return err
+		}
+		g, killed = n.newGroup(), 0
 	}
 	g.notePurges()
 	return n.applyPiece(g)
@@ -227,8 +234,8 @@ func (g *group) notePurges() {
 }
 
 // addStaged puts the staged entries that the join adds into the group: those behind the key
-// after, limit of them. last becomes the key of the last one that was looked at, "" at the end.
-func (g *group) addStaged(j *stateJoin, after string, limit int, last *string) error {
+// after, limit of them, until maxBytes are touched. last becomes the key of the last one that was looked at, "" at the end.
+func (g *group) addStaged(j *stateJoin, after string, limit, maxBytes int, last *string) error {
 	n := g.n
 	lower, upper := n.keys.table('s')
 	if after != "" {
@@ -244,7 +251,7 @@ func (g *group) addStaged(j *stateJoin, after string, limit int, last *string) e
 		return err
 	}
 	defer it.Close()
-	for seen := 0; seen < limit && it.Next(); seen++ {
+	for seen := 0; seen < limit && g.over.bytes < maxBytes && it.Next(); seen++ {
 		if last != nil {
 			*last = it.Key()
 		}
@@ -290,6 +297,6 @@ func (n *Namespace) endJoin(g *group, j *stateJoin) error {
 	if err := n.commitGroup(g); err != nil {
 		return err
 	}
-	n.staged = delta.NewDotSet()
+	n.staged, n.stagedBytes = delta.NewDotSet(), 0
 	return nil
 }

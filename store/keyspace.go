@@ -50,6 +50,30 @@ func (k keyspace) clock(r crdt.ReplicaID) string {
 func (k keyspace) log(commit uint64) string {
 	return string(k) + "/l/" + string(appendHex(make([]byte, 0, 16), commit))
 }
+
+// logPiece is the key of a log record that holds only objects: those that one piece of a large
+// change touched. It sorts directly behind the record of the commit.
+func (k keyspace) logPiece(p Position) string {
+	b := appendHex([]byte(k.log(p.Commit)), p.Run)
+	return string(appendHex(b, p.Piece))
+}
+
+// positionOf returns the beginning of the log record with a key.
+func (k keyspace) positionOf(key string) (p Position, ok bool) {
+	s := key[len(k)+3:]
+	if len(s) != 16 && len(s) != 48 {
+		return p, false
+	}
+	p.Commit, ok = parseHex(s[:16])
+	if len(s) == 48 && ok {
+		var ok2 bool
+		p.Run, ok = parseHex(s[16:32])
+		p.Piece, ok2 = parseHex(s[32:])
+		ok = ok && ok2 && p.Piece > 0
+	}
+	return p, ok
+}
+
 func (k keyspace) logIndex(d crdt.Dot) string { return string(k) + "/o/" + dotKey(d) }
 func (k keyspace) purge(p crdt.Path) string   { return string(k) + "/p/" + string(p) }
 func (k keyspace) meta() string               { return string(k) + "/m/meta" }

@@ -95,6 +95,7 @@ func (n *Namespace) runLarge(l largeChange) error {
 	if err := n.pin(); err != nil {
 		return err
 	}
+	n.disturb()
 	var err error
 	if l.Join != nil {
 		err = n.runJoin(l.Join)
@@ -120,7 +121,7 @@ func (n *Namespace) runUnit(l largeChange) error {
 		g.runs[r] = run
 	}
 	g.side.Delete(n.keys.redo())
-	if err := g.join(*l.Unit); err != nil {
+	if err := g.joinRest(*l.Unit); err != nil {
 		return err
 	}
 	if l.Unit.Origin == n.c.Replica {
@@ -138,20 +139,25 @@ func (n *Namespace) killInPieces(k prefixKill) error {
 		if err != nil {
 			return err
 		}
-		for _, p := range paths {
-			if err := g.hit(p, k); err != nil {
+		done := 0
+		for ; done < len(paths) && g.over.bytes < maxPieceBytes; done++ {
+			if err := g.hit(paths[done], k); err != nil {
 				return err
 			}
 		}
 		if err := n.applyPiece(g); err != nil {
 			return err
 		}
-		if len(paths) < n.opts.LargeEntries {
+		if done == len(paths) && len(paths) < n.opts.LargeEntries {
 			return nil
 		}
-		after = paths[len(paths)-1]
+		after = paths[done-1]
 	}
 }
+
+// maxPieceBytes bounds what a piece touches, besides the number of its entries: values may be
+// large.
+const maxPieceBytes = 8 << 20
 
 // applyPiece applies a bounded part of a large change: entries, index, heads and live bits move
 // together, clock and log stay.
@@ -160,20 +166,19 @@ func (n *Namespace) applyPiece(g *group) error {
 	if err := g.buildEntries(&b); err != nil {
 		return err
 	}
+	g.buildPieceLog(&b)
 	n.c.HLC = n.c.hlc.Last
 	b.Put(n.keys.meta(), appendMeta(nil, n.c.meta))
 	for op := range g.side.Ops() {
 		b.add(op)
 	}
-	n.mu.Lock()
 	wait, err := n.backend.Apply(&b)
-	if err == nil {
-		g.moveLive()
-	}
-	n.mu.Unlock()
 	if err != nil {
 		return err
 	}
+	n.mu.Lock()
+	g.moveLive()
+	n.mu.Unlock()
 	// What comes next is built while this piece is written: pieces have to be durable no sooner than
 	// the end of the change.
 	err = n.c.waitPending()
@@ -191,27 +196,50 @@ func (c *committer) waitPending() error {
 	return wait()
 }
 
-// pin keeps the present state for readers until the batch that ends the large change.
+// pin keeps the present state for readers until unpin. It does nothing if there is one.
 func (n *Namespace) pin() error {
-	n.mu.Lock()
-	defer n.mu.Unlock()
+	if n.pinned != nil { // only the committer sets it
+		return nil
+	}
 	snap, err := n.backend.Snapshot()
 	if err != nil {
 		return err
 	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
 	n.pinned = newPinned(snap, n.applied)
-	n.calm = make(chan struct{})
 	return nil
+}
+
+// disturb keeps sources away until unpin: the live bits are about to move piece by piece.
+func (n *Namespace) disturb() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.calm = make(chan struct{})
 }
 
 // unpin returns what was pinned, for release, or nil. The caller holds mu.
 func (n *Namespace) unpin() *pinned {
 	p := n.pinned
-	if p != nil {
+	n.pinned = nil
+	if n.calm != nil {
 		close(n.calm)
-		n.pinned, n.calm = nil, nil
+		n.calm = nil
 	}
 	return p
+}
+
+// unpinFailed releases the state from before when its successor did not come. That of a large
+// change stays: half of the change is in the datastore.
+func (n *Namespace) unpinFailed() error {
+	n.mu.Lock()
+	if n.calm != nil {
+		n.mu.Unlock()
+		return nil
+	}
+	p := n.unpin()
+	n.mu.Unlock()
+	return p.release()
 }
 
 // runPurges looks at counters that a large change left behind, a bounded number at a time.

@@ -35,7 +35,7 @@ type Namespace struct {
 	mu      sync.RWMutex
 	applied version
 	live    *delta.DotSet
-	// pinned is what readers see while a large change is applied piece by piece.
+	// pinned is what readers see while a commit is applied, or a large change piece by piece.
 	pinned *pinned
 	calm   chan struct{} // closed when the large change is through; nil without one
 
@@ -51,6 +51,8 @@ type Namespace struct {
 
 	stagedMu sync.Mutex
 	staged   *delta.DotSet
+	// stagedBytes is about the size of their values; after a restart that of all that is encoded.
+	stagedBytes int
 
 	spaceMu sync.Mutex
 	space   diskLevel
@@ -70,6 +72,8 @@ type version struct {
 	entries uint64
 	joining bool
 	floors  crdt.VersionVector
+	// logFirst is the number of the oldest commit in the log.
+	logFirst uint64
 }
 
 // committer is the state that only the goroutine of the group commit reads and writes.
@@ -87,6 +91,8 @@ type committer struct {
 	nonce uint64
 	// pending waits for the piece of a large change that was applied last.
 	pending func() error
+	// pieces counts the log records that pieces of large changes wrote in this run.
+	pieces uint64
 	// purges counts the counters that wait in the table p to be looked at.
 	purges int
 }
@@ -122,7 +128,7 @@ func (n *Namespace) load() error {
 	c := &n.c
 	c.base = newBase(n.backend, n.keys)
 	c.clock, c.runs, c.floors, c.since = crdt.VersionVector{}, delta.Runs{}, crdt.VersionVector{}, crdt.VersionVector{}
-	n.live, n.staged = delta.NewDotSet(), delta.NewDotSet()
+	n.live, n.staged, n.stagedBytes = delta.NewDotSet(), delta.NewDotSet(), 0
 	v, ok, err := n.backend.Get(n.keys.meta())
 	if err != nil {
 		return err
@@ -220,7 +226,11 @@ func (n *Namespace) loadTables() error {
 	if err := walk(snap, n.keys, 'i', dots(n.live)); err != nil {
 		return err
 	}
-	if err := walk(snap, n.keys, 's', dots(n.staged)); err != nil {
+	stage := dots(n.staged)
+	if err := walk(snap, n.keys, 's', func(key string, value []byte) error {
+		n.stagedBytes += len(value)
+		return stage(key, value)
+	}); err != nil {
 		return err
 	}
 	return walk(snap, n.keys, 'p', func(string, []byte) error { n.c.purges++; return nil })
@@ -247,7 +257,7 @@ func (n *Namespace) publish() {
 	n.applied = version{
 		commit: c.Commit, clock: c.clock.Clone(), runs: maps.Clone(c.runs), ownRuns: slices.Clone(c.OwnRuns),
 		digest: c.Digest, replica: c.Replica, objects: c.Objects, entries: c.Entries,
-		joining: c.Joining, floors: c.floors.Clone(),
+		joining: c.Joining, floors: c.floors.Clone(), logFirst: c.LogFirst,
 	}
 	if invariant.Enabled {
 		invariant.Check(n.live.Len() == c.Entries || n.pinned != nil, "%d live dots, %d entries", n.live.Len(), c.Entries)

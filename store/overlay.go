@@ -24,8 +24,9 @@ type table interface {
 type base struct {
 	backend Backend
 	keys    keyspace
-	// What was read since the last commit.
+	// What was read since the last commit, up to maxCachedPaths and maxPieceBytes.
 	live  map[crdt.Path][]crdt.Entry
+	bytes int // of the values in live
 	heads map[crdt.Path]Head
 	snap  Snapshot // for walks, taken when first needed
 	// Nothing is stored at absentFrom and behind it, if it is not nil: what is written in the order
@@ -57,8 +58,8 @@ func (b *base) entries(p crdt.Path) ([]crdt.Entry, error) {
 		return nil, nil
 	}
 	es, err := getEntries(b.backend, b.keys, p)
-	if err == nil && len(b.live) < maxCachedPaths {
-		b.live[p] = es
+	if err == nil {
+		b.cache(p, es)
 	}
 	return es, b.note(err)
 }
@@ -114,8 +115,9 @@ func (b *base) paths(prefix, after crdt.Path, limit int) ([]crdt.Path, error) {
 		return nil, b.note(err)
 	}
 	defer it.Close()
-	if len(b.live) >= maxCachedPaths {
+	if b.full() {
 		clear(b.live)
+		b.bytes = 0
 	}
 	var ps []crdt.Path
 	for len(ps) < limit && it.Next() {
@@ -130,20 +132,39 @@ func (b *base) paths(prefix, after crdt.Path, limit int) ([]crdt.Path, error) {
 
 // found remembers what lies at a path: who walks over paths reads their entries next.
 func (b *base) found(p crdt.Path, value []byte) error {
-	if _, ok := b.live[p]; ok || len(b.live) >= maxCachedPaths {
+	if _, ok := b.live[p]; ok || b.full() {
 		return nil
 	}
 	es, err := decodeEntries(value, p)
 	if err == nil {
-		b.live[p] = es
+		b.cache(p, es)
 	}
 	return err
+}
+
+func (b *base) full() bool { return len(b.live) >= maxCachedPaths || b.bytes >= maxPieceBytes }
+
+func (b *base) cache(p crdt.Path, es []crdt.Entry) {
+	if !b.full() {
+		b.live[p] = es
+		b.bytes += valueBytes(es)
+	}
+}
+
+// valueBytes is the size of the values of entries.
+func valueBytes(es []crdt.Entry) int {
+	n := 0
+	for _, e := range es {
+		n += len(e.Value)
+	}
+	return n
 }
 
 // moved forgets what was read: the datastore has changed.
 func (b *base) moved() error {
 	clear(b.live)
 	clear(b.heads)
+	b.bytes = 0
 	if b.snap == nil {
 		return nil
 	}
@@ -171,6 +192,8 @@ type overlay struct {
 	// sorted holds the first of them, as many as there were at the last walk.
 	sorted btree.Set[crdt.Path]
 	heads  map[crdt.Path]Head
+	// bytes is the size of the values that changes touched.
+	bytes int
 	// kills hide what lies beneath: prefix kills too large to be spelled out.
 	kills []prefixKill
 }
@@ -263,6 +286,7 @@ func (o *overlay) set(p crdt.Path, es []crdt.Entry, at Stamp) error {
 	if err != nil {
 		return err
 	}
+	o.bytes += valueBytes(old) + valueBytes(es)
 	leaf := p.LeafType()
 	entries := uint64(len(es)) - uint64(len(old))
 	visible := count(crdt.Visible(leaf, es)) - count(crdt.Visible(leaf, old))
@@ -282,6 +306,18 @@ func (o *overlay) set(p crdt.Path, es []crdt.Entry, at Stamp) error {
 	}
 	o.live[p] = es
 	return nil
+}
+
+// objects returns the objects that o changed, ascending.
+func (o *overlay) objects() []crdt.Path {
+	var ps []crdt.Path
+	for p := range o.heads {
+		if p == p.ObjectPath() {
+			ps = append(ps, p)
+		}
+	}
+	slices.Sort(ps)
+	return ps
 }
 
 // edit applies the edit of one operation at p.

@@ -17,6 +17,8 @@ type Source struct {
 	snap Snapshot
 	v    version
 	live *delta.DotSet
+	// release ends the use of snap.
+	release func() error
 }
 
 // Source returns a snapshot of the newest state, once that is durable. While a large change is
@@ -72,11 +74,15 @@ func (n *Namespace) source() (*Source, <-chan struct{}, error) {
 	if n.calm != nil {
 		return nil, n.calm, nil
 	}
+	if p := n.pinned; p != nil { // a commit is under way, and has not moved the live bits
+		p.refs.Add(1)
+		return &Source{n: n, snap: p.snap, v: p.version, live: n.live.Clone(), release: p.release}, nil, nil
+	}
 	snap, err := n.backend.Snapshot()
 	if err != nil {
 		return nil, nil, err
 	}
-	return &Source{n: n, snap: snap, v: n.applied, live: n.live.Clone()}, nil, nil
+	return &Source{n: n, snap: snap, v: n.applied, live: n.live.Clone(), release: snap.Close}, nil, nil
 }
 
 // Status returns the state of the snapshot.
@@ -86,7 +92,7 @@ func (s *Source) Status() Status { return s.v.status() }
 func (s *Source) Live() *delta.DotSet { return s.live }
 
 // Close releases the snapshot.
-func (s *Source) Close() error { return s.snap.Close() }
+func (s *Source) Close() error { return s.release() }
 
 // Log returns the units that since does not cover, in an order in which they can be applied. It
 // returns false when the log no longer holds all of them, and for an empty clock: who has nothing

@@ -24,6 +24,10 @@ var (
 	ErrNamespaceName = errors.New("store: a namespace name must match [a-z0-9][a-z0-9._-]{0,62}")
 	// ErrNamespaceStorage is returned when a namespace exists with another storage.
 	ErrNamespaceStorage = errors.New("store: the namespace exists with another storage")
+	// ErrTooManyNamespaces is returned when there are MaxNamespaces already.
+	ErrTooManyNamespaces = errors.New("store: too many namespaces")
+	// ErrTooLarge is returned for a transaction that no other replica would take.
+	ErrTooLarge = delta.ErrTooLarge
 	// ErrLayout is returned by Open for a directory that a newer version wrote.
 	ErrLayout = errors.New("store: unknown layout")
 	// ErrJoining is returned by reads and writes of a copy that was set aside for damage and has
@@ -42,6 +46,9 @@ const (
 
 // Default is the namespace that always exists.
 const Default = "default"
+
+// MaxNamespaces bounds the copies of one store: members tell each other all that they hold.
+const MaxNamespaces = 4096
 
 var namespaceName = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,62}$`)
 
@@ -357,6 +364,9 @@ func (s *Store) CreateNamespace(name string, storage Storage) error {
 		return fmt.Errorf("%w: %q is a %s namespace", ErrNamespaceStorage, name, n.storage)
 	default:
 		return nil
+	}
+	if len(s.Namespaces()) >= MaxNamespaces {
+		return fmt.Errorf("%w: %d", ErrTooManyNamespaces, MaxNamespaces)
 	}
 	id := idOf(s.nextID)
 	n, err := openNamespace(s, name, storage, id, true)

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"iter"
@@ -17,7 +18,7 @@ import (
 //
 // Other errors: ErrClosed, ErrDiskFull, ErrDamaged, ErrJoining, or the context's before fn began.
 func (n *Namespace) Commit(ctx context.Context, fn func(*Tx) error) (Receipt, error) {
-	return n.submit(ctx, func(g *group) error {
+	return n.enqueue(&job{ctx: ctx, apart: true, done: make(chan struct{}), do: func(g *group) error {
 		if g.n.c.Joining {
 			return ErrJoining
 		}
@@ -26,7 +27,7 @@ func (n *Namespace) Commit(ctx context.Context, fn func(*Tx) error) (Receipt, er
 			return err
 		}
 		return t.end()
-	})
+	}})
 }
 
 // Tx is one transaction: what it reads is the newest state with its own edits on it, what it
@@ -102,6 +103,7 @@ func (t *Tx) edit(p crdt.Path, e crdt.Edit) error {
 	}
 	for _, x := range live {
 		if slices.Contains(e.Kill, x.Dot) {
+			x.Value = nil // only where it was and of what kind
 			t.killed[x.Dot] = x
 		}
 	}
@@ -234,8 +236,11 @@ func (t *Tx) Delete(prefix crdt.Path, seen crdt.VersionVector) (changed bool, er
 			continue
 		}
 		changed = true
-		_, own := t.over.live[item.Path] // which hide does not hide
-		if removed += len(e.Kill); removed <= t.g.n.opts.LargeEntries || own {
+		_, touched := t.over.live[item.Path] // which hide does not hide
+		for _, d := range e.Kill {
+			removed += int(count(!t.own(d))) // what it wrote itself is left out, not killed
+		}
+		if removed <= t.g.n.opts.LargeEntries || touched {
 			if err := t.edit(item.Path, e); err != nil {
 				return false, err
 			}
@@ -271,7 +276,7 @@ func (t *Tx) hide(kill prefixKill, hidden map[crdt.Path]Head) error {
 		}
 		h.Entries -= less.Entries
 		h.Visible -= less.Visible
-		h.Commit = t.g.stamp.Commit
+		h.Stamp = t.g.stamp
 		t.over.heads[at] = h
 	}
 	return nil
@@ -316,8 +321,8 @@ func (t *Tx) end() error {
 	for _, k := range t.prefixes {
 		u.Kills = append(u.Kills, delta.Kill{Prefix: k.prefix, Clock: k.clock})
 	}
-	if err := checkSize(u); err != nil {
-		return err
+	if err := cmp.Or(checkSize(u), delta.Validate(u)); err != nil {
+		return err // what no peer would take
 	}
 	amounts := make([]amount, 0, len(t.order))
 	for _, p := range t.order {
