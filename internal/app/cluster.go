@@ -73,10 +73,18 @@ func (n *namespaces) CreateNamespace(name string, storage store.Storage) error {
 	defer n.mu.Unlock()
 	_, err := n.app.store.Namespace(name)
 	existed := err == nil
-	if err := n.app.store.CreateNamespace(name, storage); err != nil || existed {
+	if err := n.app.store.CreateNamespace(name, storage); err != nil {
 		return err
 	}
-	return n.join(name)
+	err = n.join(name)
+	switch {
+	case err == nil, errors.Is(err, p2p.ErrHeld):
+		return nil
+	case existed:
+		return err
+	}
+	// What is not replicated is not there.
+	return errors.Join(err, n.app.store.DropNamespace(name))
 }
 
 // DropNamespace ends replication first: a copy is not dropped under a session that reads it.
