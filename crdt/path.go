@@ -102,7 +102,7 @@ const (
 // EscapeName appends the escaped form of s, without the end mark, to b. It serves prefixes of
 // names as well as whole names.
 func EscapeName(b []byte, s string) []byte {
-	for i := 0; i < len(s); i++ {
+	for i := range len(s) {
 		switch c := s[i]; {
 		case c < litLow:
 			b = append(b, escLow, litLow+c)

@@ -58,10 +58,10 @@ func (r *reader) bytes() []byte {
 	return v
 }
 
-// count reads the number of items that follow, each at least min bytes long.
-func (r *reader) count(min int) int {
+// count reads the number of items that follow, each of least bytes or more.
+func (r *reader) count(least int) int {
 	n := r.uint()
-	if n > uint64(len(r.b)/min) {
+	if n > uint64(len(r.b)/least) {
 		r.fail()
 		return 0
 	}

@@ -176,7 +176,7 @@ func (s *Store) renewReplicas() error {
 		}
 		m, err := decodeMeta(v)
 		if err != nil {
-			return nil
+			return nil //nolint:nilerr // its open reports it, and sets this copy alone aside
 		}
 		if m.Replica, err = newReplicaID(s.opts.Rand); err != nil {
 			return err
