@@ -38,7 +38,7 @@ func TestManual(t *testing.T) {
 		}
 	}
 	for _, k := range []kind{kindBadRequest, kindBadContext, kindBadCursor, kindForbidden, kindNotFound, kindNamespaceNotFound, kindMethodNotAllowed, kindNotAcceptable,
-		kindPrecondition, kindTooLarge, kindMediaType, kindOverflow, kindWrongType, kindInternal, kindNotYetVisible, kindShuttingDown, kindStoreBusy, kindDiskFull} {
+		kindPrecondition, kindTooLarge, kindMediaType, kindOverflow, kindWrongType, kindInternal, kindCursorExpired, kindRateLimited, kindNotYetVisible, kindShuttingDown, kindStoreBusy, kindDiskFull} {
 		if !strings.Contains(manual, "`"+k.name+"`") {
 			t.Errorf("%s is not in the manual", k.name)
 		}

@@ -42,7 +42,7 @@ func TestProblems(t *testing.T) {
 		{kindNotFound, "GET", "/v1/ns/default/nothing", "", nil},
 		{kindNotFound, "GET", ns + "/maps/m/fields", "", nil},
 		{kindNotFound, "GET", "/metrics", "", nil},
-		{kindNotFound, "GET", ns + "/changes", "", nil},
+		{kindNotFound, "GET", ns + "/nothing", "", nil},
 		{kindNotFound, "POST", ns + "/bulk", "", nil},
 		{kindNotFound, "GET", "/v1/peers/pending", "", nil},
 		{kindNotFound, "GET", "/v1/discovery", "", nil},

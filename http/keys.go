@@ -6,6 +6,7 @@ import "github.com/anabranchdb/anabranch/crdt"
 type Keys struct {
 	Keys []Key  `json:"keys" doc:"Objects in bytewise order of type and key."`
 	Next string `json:"next,omitempty" doc:"The cursor of the next page; there is none behind the last."`
+	Feed string `json:"feed,omitempty" doc:"On the first page: the cursor of /changes with the same type and prefix, to follow from."`
 }
 
 // Key names an object.
@@ -32,6 +33,10 @@ func getKeys(r *request, v View) (any, error) {
 		return nil, err
 	}
 	list := Keys{Keys: []Key{}}
+	if p.after == "" {
+		f := feed{replica: v.Replica(), query: feedQuery(r.name("ns"), name, r.prefix())}
+		list.Feed = f.cursor(v.End())
+	}
 	var last crdt.Path
 	for _, t := range of {
 		if p.after != "" && t < crdt.Type(p.after[0]) {

@@ -71,8 +71,12 @@ func (s spec) appendJSON(b []byte) []byte { return append(b, s...) }
 
 // queryParams describe the query parameters, by name.
 var queryParams = map[string]*huma.Param{
-	"cursor": {Schema: &huma.Schema{Type: "string"}, Description: "The value of next in the page before."},
-	"drop":   {Schema: &huma.Schema{Type: "string", Enum: []any{"local"}}, Required: true, Description: "What is dropped."},
+	"cursor":  {Schema: &huma.Schema{Type: "string"}, Description: "The value of next in the page before."},
+	"include": {Schema: &huma.Schema{Type: "string", Enum: []any{"value"}}, Description: "What else a change tells."},
+	"since": {Schema: &huma.Schema{Type: "string", Default: "now"},
+		Description: "Where to begin: now, start, a cursor of this route, or the token of a reply, of another daemon too."},
+	"timeout": {Schema: &huma.Schema{Type: "string", Default: "30s"}, Description: "How long a poll waits for a change, from 0s to 60s."},
+	"drop":    {Schema: &huma.Schema{Type: "string", Enum: []any{"local"}}, Required: true, Description: "What is dropped."},
 	"limit": {Schema: &huma.Schema{Type: "integer", Minimum: new(float64(1)), Default: defaultLimit},
 		Description: "How many items a page has at most; above 1000 counts as 1000."},
 	"prefix": {Schema: &huma.Schema{Type: "string"}, Description: "Only names that begin with it."},
@@ -164,6 +168,10 @@ func (rt *route) response(schemas huma.Registry, status int) *huma.Response {
 			schema = &huma.Schema{AnyOf: []*huma.Schema{schema, schemaOf(schemas, rt.typed)}}
 		}
 		res.Content = map[string]*huma.MediaType{media: {Schema: schema}}
+		if rt.streams != nil {
+			res.Content[mediaTypeNDJSON] = &huma.MediaType{Schema: schemaOf(schemas, rt.streams)}
+			res.Content[mediaTypeSSE] = &huma.MediaType{Schema: &huma.Schema{Type: "string", Description: "Events: id is the cursor, event is that of the change, data is the change as JSON."}}
+		}
 	}
 	return res
 }

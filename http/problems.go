@@ -76,11 +76,13 @@ var (
 	kindNamespaceNotFound = kind{"namespace-not-found", 404, "This daemon does not hold the namespace"}
 	kindMethodNotAllowed  = kind{"method-not-allowed", 405, "The resource has no such method"}
 	kindNotAcceptable     = kind{"not-acceptable", 406, "The resource has no representation that is accepted"}
+	kindCursorExpired     = kind{"cursor-expired", 410, "The cursor is too old"}
 	kindPrecondition      = kind{"precondition-failed", 412, "The object is not as the request asks for"}
 	kindTooLarge          = kind{"too-large", 413, "A limit is exceeded"}
 	kindMediaType         = kind{"unsupported-media-type", 415, "The body has a media type that is not taken here"}
 	kindOverflow          = kind{"overflow", 422, "The counter would leave its range"}
 	kindWrongType         = kind{"wrong-type-op", 422, "The type has no such action"}
+	kindRateLimited       = kind{"rate-limited", 429, "Too many requests at the same time"}
 	kindInternal          = kind{"internal", 500, "The daemon failed"}
 	kindNotYetVisible     = kind{"not-yet-visible", 503, "Changes that the token covers have not arrived yet"}
 	kindShuttingDown      = kind{"shutting-down", 503, "The daemon is shutting down"}
@@ -118,6 +120,7 @@ var rows = []struct {
 	{crdt.ErrDeepPath, kindTooLarge, crdt.MaxPathDepth, "a path has at most 32 fields"},
 	{crdt.ErrEmptyName, kindBadRequest, 0, "a key, a member or a field name must not be empty"},
 	{crdt.ErrNotUTF8, kindBadRequest, 0, "a key, a member or a field name must be valid UTF-8"},
+	{store.ErrCursorExpired, kindCursorExpired, 0, expiredDetail},
 	{store.ErrDiskFull, kindDiskFull, 0, "there is no space for this write; reads, removals and replication go on"},
 	{store.ErrClosed, kindShuttingDown, 0, "the store is closed"},
 	{store.ErrDamaged, kindStoreBusy, 0, "the data here is damaged and is being fetched again from other replicas"},

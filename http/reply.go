@@ -3,6 +3,7 @@ package http
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"net/http"
 	"strconv"
@@ -18,8 +19,9 @@ type reply struct {
 	etag     string // of an object
 	applied  string // Preference-Applied
 	location string
-	body     any // written as JSON; nil for none
-	// stream writes a body of lines in place of body; close is called in any case.
+	body     any    // written as JSON; nil for none
+	media    string // of a stream that is not of lines
+	// stream writes a body of lines, or of media, in place of body; close is called in any case.
 	stream func(*lines) error
 	close  func()
 }
@@ -172,7 +174,7 @@ type lines struct {
 const chunkBytes = 64 << 10
 
 func (rep *reply) writeLines(h *Handler, w http.ResponseWriter, r *http.Request) {
-	w.Header().Set("Content-Type", mediaTypeNDJSON)
+	w.Header().Set("Content-Type", cmp.Or(rep.media, mediaTypeNDJSON))
 	w.WriteHeader(rep.status)
 	if r.Method == http.MethodHead {
 		return

@@ -45,6 +45,7 @@ type route struct {
 	gives     any
 	typed     any  // the same with shape=typed, nil if there is no such shape
 	ndjson    bool // the reply is a stream of lines
+	streams   any  // the reply may also be a stream of these, as lines or events; the route looks at Accept
 	status    int  // of success
 	also      int  // another status of success, 0 for none
 	storeless bool // answers without a store
@@ -156,7 +157,7 @@ func (r *request) checkAccept() error {
 	if r.route.ndjson {
 		want = mediaTypeNDJSON
 	}
-	if r.route.gives == nil || len(accept) == 0 || accepts(strings.Join(accept, ","), want) {
+	if r.route.gives == nil || r.route.streams != nil || len(accept) == 0 || accepts(strings.Join(accept, ","), want) {
 		return nil
 	}
 	return kindNotAcceptable.with("the reply is %s, which the Accept header leaves out", want)

@@ -15,6 +15,7 @@ const (
 	registerPattern = nsPattern + "/registers/{key}"
 	mapPattern      = nsPattern + "/maps/{key}"
 	fieldPattern    = mapPattern + "/fields/{path}"
+	changesPattern  = nsPattern + "/changes"
 )
 
 // routes is the table of all that this version answers.
@@ -111,6 +112,9 @@ func bulkRoutes() []route {
 			query: []string{"limit", "cursor"}, token: true, gives: Conflicts{}, status: 200, handle: read(getConflicts)},
 		{method: "GET", pattern: nsPattern + "/export", id: "export", tag: tag, summary: "Stream everything visible as lines of ops",
 			token: true, gives: BatchOp{}, ndjson: true, status: 200, handle: getExport},
+		{method: "GET", pattern: changesPattern, id: "follow-changes", tag: tag, summary: "Follow what changes, by polls or as a stream",
+			doc:   "Every change of an object is followed by its latest state; states in between may be skipped, and a change may come twice.",
+			query: []string{"since", "type", "prefix", "include", "limit", "timeout"}, token: true, gives: Changes{}, streams: Change{}, status: 200, handle: getChanges},
 	}
 }
 

@@ -50,6 +50,7 @@ type Handler struct {
 	spec    []byte // of /openapi.json
 
 	backend atomic.Pointer[backend]
+	feeds   atomic.Int64 // readers that follow changes
 	waiters atomic.Int64 // requests that wait for peers
 	// drained ends, with errDraining as its cause, when the daemon begins to stop.
 	drained context.Context

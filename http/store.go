@@ -28,6 +28,7 @@ type Namespace interface {
 	WaitFor(ctx context.Context, clock crdt.VersionVector) error
 	View(ctx context.Context) (View, error)
 	Commit(ctx context.Context, fn func(Tx) error) (store.Receipt, error)
+	WaitCommit(ctx context.Context, commit uint64) error
 }
 
 // Reader is what a view and a transaction have in common.
@@ -42,6 +43,10 @@ type View interface {
 	Reader
 	Clock() crdt.VersionVector
 	Objects(prefix, after crdt.Path) iter.Seq2[store.Object, error]
+	Replica() crdt.ReplicaID
+	Changes(from store.Position) iter.Seq2[store.Change, error]
+	After(clock crdt.VersionVector) (store.Position, error)
+	End() store.Position
 	Close()
 }
 

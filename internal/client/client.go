@@ -82,6 +82,8 @@ type Request struct {
 	// Body is sent as it is; nil sends none. ContentType defaults to application/json.
 	Body        []byte
 	ContentType string
+	// Accept is the media type to ask for; empty asks for none.
+	Accept string
 	// Context is the token to send; empty sends none.
 	Context string
 	// IfMatch and IfNoneMatch are conditions on the object: ETags, or "*"; empty sends none.
@@ -157,6 +159,9 @@ func (c *Client) request(ctx context.Context, req Request) (*http.Request, error
 			ct = "application/json"
 		}
 		hreq.Header.Set("Content-Type", ct)
+	}
+	if req.Accept != "" {
+		hreq.Header.Set("Accept", req.Accept)
 	}
 	if req.Context != "" {
 		hreq.Header.Set(ContextHeader, req.Context)
