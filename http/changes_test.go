@@ -181,7 +181,7 @@ func TestFeedAfterToken(t *testing.T) {
 	d.told("since="+foreign, "changed register a", "changed register b", "changed register c")
 }
 
-// reopen gives the daemon another store.
+// attach gives the daemon another store.
 func (d *daemon) attach(s *store.Store) { d.store = s; d.h.Attach(Adapt(s), nil) }
 
 func TestFeedOverRestarts(t *testing.T) {
@@ -241,7 +241,7 @@ func (d *daemon) open(ctx context.Context, media, query string, headers ...strin
 	return resp
 }
 
-// next reads the next change of a stream of lines or of events, bookmarks left out.
+// nextChange reads the next change of a stream of lines or of events, bookmarks left out.
 func nextChange(t testing.TB, r *bufio.Reader) (Change, error) {
 	var c Change
 	id, event := "", ""
@@ -347,7 +347,6 @@ func TestBookmarks(t *testing.T) {
 // A heartbeat comes when there is nothing to tell.
 func TestBeat(t *testing.T) {
 	var sse, ndjson strings.Builder
-	d := newDaemon(t)
 	for out, isSSE := range map[*strings.Builder]bool{&sse: true, &ndjson: false} {
 		f := &feed{}
 		s := &feedStream{feed: f, out: &lines{bufio.NewWriter(out)}, sse: isSSE}
@@ -357,7 +356,6 @@ func TestBeat(t *testing.T) {
 	if sse.String() != ":\n\n" || !strings.Contains(ndjson.String(), `"event":"bookmark"`) {
 		t.Errorf("%q %q", sse.String(), ndjson.String())
 	}
-	_ = d
 }
 
 // stuck is a connection whose peer takes nothing: a write ends with an error.
