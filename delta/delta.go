@@ -28,6 +28,13 @@ type Unit struct {
 	Extra []byte
 }
 
+// Issued is a unit together with the run that issued it: what a log knows of a unit. The zero Run
+// means that it is not known.
+type Issued struct {
+	Unit
+	Run Run
+}
+
 // Kill removes entries that were live at the origin. It is either a list of dots (then Prefix
 // is empty), or all entries whose path has Prefix, whose dot Clock covers, and whose kind lets
 // anyone kill them.

@@ -84,6 +84,22 @@ func ValidateEntry(e crdt.Entry) error {
 	return nil
 }
 
+// ValidateValue reports a value of a known kind that cannot be read, as ErrMalformed: it would be
+// taken for damage wherever it is stored.
+func ValidateValue(e crdt.Entry) error {
+	var err error
+	switch e.Kind {
+	case crdt.KindCell:
+		_, err = crdt.DecodeCell(e.Value)
+	case crdt.KindReset:
+		_, err = crdt.DecodeResetRecord(e.Value)
+	}
+	if err != nil {
+		return malformed("entry %v: %v", e.Dot, err)
+	}
+	return nil
+}
+
 func validateKill(u *Unit, k *Kill) error {
 	if k.Prefix == "" {
 		return validateDots(u, k)

@@ -33,7 +33,7 @@ func exchange(t *testing.T, a, b *daemon) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		units = append(units, u)
+		units = append(units, u.Unit)
 	}
 	if err := to.Apply(t.Context(), units, s.Status().Runs); err != nil {
 		t.Fatal(err)

@@ -14,8 +14,9 @@ import (
 // durable. A unit that the clock covers already is dropped. A unit whose predecessor or
 // dependencies are missing is left out, and so is what depends on it; Apply then returns
 // delta.ErrGap after it applied the rest. ErrFork and delta.ErrMalformed work alike. A copy
-// that was set aside takes no units, and returns ErrJoining. runs are the runs of the origins. Apply keeps the
-// units: they must not be written afterwards.
+// that was set aside takes no units, and returns ErrJoining. runs are the runs that issued the
+// units of each origin: what another run issued goes into a call of its own. Apply keeps the units:
+// they must not be written afterwards.
 func (n *Namespace) Apply(ctx context.Context, units []delta.Unit, runs delta.Runs) error {
 	units, gap := validUnits(units)
 	for len(units) > 0 {
@@ -57,7 +58,7 @@ func validUnits(units []delta.Unit) (valid []delta.Unit, err error) {
 	for i, u := range units {
 		bad := delta.Validate(u)
 		for _, e := range u.Entries {
-			bad = cmp.Or(bad, checkValue(e))
+			bad = cmp.Or(bad, delta.ValidateValue(e))
 		}
 		switch {
 		case bad != nil && err == nil:
@@ -69,21 +70,6 @@ func validUnits(units []delta.Unit) (valid []delta.Unit, err error) {
 		}
 	}
 	return valid, err
-}
-
-// checkValue returns delta.ErrMalformed for a value that would be read as damage here.
-func checkValue(e crdt.Entry) error {
-	var err error
-	switch e.Kind {
-	case crdt.KindCell:
-		_, err = crdt.DecodeCell(e.Value)
-	case crdt.KindReset:
-		_, err = crdt.DecodeResetRecord(e.Value)
-	}
-	if err != nil {
-		return fmt.Errorf("%w: entry %v: %v", delta.ErrMalformed, e.Dot, err)
-	}
-	return nil
 }
 
 // ready reports whether u is next in order. It returns false for what is covered, and
@@ -134,6 +120,7 @@ func (g *group) learnRun(into delta.Runs, r crdt.ReplicaID, run delta.Run, seq u
 		known = g.n.c.runs[r]
 	}
 	if known.First < run.First && run.First <= seq && r != g.n.c.Replica {
+		g.passed[r] = append(g.passed[r], issuer{r, known})
 		into[r] = run
 	}
 }

@@ -4,13 +4,14 @@ import (
 	"fmt"
 
 	"github.com/anabranchdb/anabranch/crdt"
+	"github.com/anabranchdb/anabranch/delta"
 )
 
 // buildLog appends the group to the log, and takes its oldest records off when it is beyond its
 // bounds. A record is found by its commit, and by the last seq that it holds of each origin.
 func (g *group) buildLog(b *Batch) error {
 	n := g.n
-	record := appendLogRecord(nil, logRecord{Time: n.opts.Now(), Joined: g.joined, Objects: g.over.objects(), Units: g.units, Amounts: g.amounts})
+	record := appendLogRecord(nil, logRecord{Time: n.opts.Now(), Joined: g.joined, Objects: g.over.objects(), Units: g.units, Amounts: g.amounts, Issuers: g.issuers()})
 	b.Put(n.keys.log(g.stamp.Commit), record)
 	n.c.LogBytes += uint64(len(record))
 	last := crdt.VersionVector{}
@@ -35,6 +36,21 @@ func (g *group) buildPieceLog(b *Batch) {
 	record := appendLogRecord(nil, logRecord{Time: g.n.opts.Now(), Objects: objects})
 	b.Put(g.n.keys.logPiece(Position{Commit: g.stamp.Commit, Run: c.nonce, Piece: c.pieces}), record)
 	c.LogBytes += uint64(len(record))
+}
+
+// issuers returns the runs that issued the group's units. The latest runs are in the committer's state
+// already.
+func (g *group) issuers() []issuer {
+	var all []issuer
+	seen := map[issuer]bool{}
+	for _, u := range g.units {
+		i := issuer{u.Origin, issuerOf(u, append(g.passed[u.Origin], issuer{u.Origin, g.n.c.runs[u.Origin]}))}
+		if !seen[i] && i.Run != (delta.Run{}) {
+			seen[i] = true
+			all = append(all, i)
+		}
+	}
+	return all
 }
 
 // truncateLog drops the oldest records while the log is too large or they are too old. To keep

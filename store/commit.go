@@ -65,6 +65,8 @@ type group struct {
 	// joined marks the log record of a state join.
 	joined bool
 	side   Batch // further operations that jobs put into the commit
+	// passed are runs that were the latest known when the group began, or after, and no longer are.
+	passed map[crdt.ReplicaID][]issuer
 	// born are the entries of foreign units of this group, which the index does not hold yet.
 	born map[crdt.Dot]crdt.Path
 	// What the batch does to the live dots, known once it is built.
@@ -179,7 +181,7 @@ func (n *Namespace) runAlone(j *job) {
 }
 
 func (n *Namespace) newGroup() *group {
-	return &group{n: n, over: newOverlay(n.c.base), clock: n.c.clock.Clone(), runs: delta.Runs{},
+	return &group{n: n, over: newOverlay(n.c.base), clock: n.c.clock.Clone(), runs: delta.Runs{}, passed: map[crdt.ReplicaID][]issuer{},
 		since: n.c.since.Clone(), stamp: Stamp{Commit: n.c.Commit + 1}, born: map[crdt.Dot]crdt.Path{}}
 }
 

@@ -199,6 +199,24 @@ type logRecord struct {
 	Objects []crdt.Path // that were touched, ascending; those of pieces are in records of their own
 	Units   []delta.Unit
 	Amounts []amount // of own units
+	Issuers []issuer // the runs of Units, where they are known
+}
+
+// issuer is a run of a replica.
+type issuer struct {
+	Replica crdt.ReplicaID
+	Run     delta.Run
+}
+
+// issuerOf returns the run that issued u: the latest one that had begun.
+func issuerOf(u delta.Unit, of []issuer) delta.Run {
+	var run delta.Run
+	for _, i := range of {
+		if i.Replica == u.Origin && i.Run.First <= u.First && i.Run.First >= run.First {
+			run = i.Run
+		}
+	}
+	return run
 }
 
 func appendLogRecord(b []byte, l logRecord) []byte {
@@ -216,6 +234,12 @@ func appendLogRecord(b []byte, l logRecord) []byte {
 	for _, a := range l.Amounts {
 		b = appendBytes(binary.AppendUvarint(b, a.Seq), []byte(a.Path))
 		for _, v := range []uint64{a.P.Hi, a.P.Lo, a.N.Hi, a.N.Lo} {
+			b = binary.AppendUvarint(b, v)
+		}
+	}
+	b = binary.AppendUvarint(b, uint64(len(l.Issuers)))
+	for _, i := range l.Issuers {
+		for _, v := range []uint64{uint64(i.Replica), i.Run.First, i.Run.Nonce} {
 			b = binary.AppendUvarint(b, v)
 		}
 	}
@@ -237,6 +261,9 @@ func decodeLogRecord(b []byte) (logRecord, error) {
 		a.P = crdt.Uint128{Hi: r.uint(), Lo: r.uint()}
 		a.N = crdt.Uint128{Hi: r.uint(), Lo: r.uint()}
 		l.Amounts = append(l.Amounts, a)
+	}
+	for n := r.count(3); n > 0; n-- {
+		l.Issuers = append(l.Issuers, issuer{crdt.ReplicaID(r.uint()), delta.Run{First: r.uint(), Nonce: r.uint()}})
 	}
 	return l, r.finish()
 }

@@ -148,7 +148,7 @@ func pull(t testing.TB, a, b *Namespace) error {
 			if err != nil {
 				return err
 			}
-			us = append(us, u)
+			us = append(us, u.Unit)
 		}
 		return a.Apply(ctx, us, src.Status().Runs)
 	}

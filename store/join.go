@@ -79,7 +79,7 @@ func (n *Namespace) Stage(entries []crdt.Entry) error {
 		return err
 	}
 	for _, e := range entries {
-		if err := cmp.Or(delta.ValidateEntry(e), checkValue(e)); err != nil {
+		if err := cmp.Or(delta.ValidateEntry(e), delta.ValidateValue(e)); err != nil {
 			return err
 		}
 	}

@@ -38,7 +38,7 @@ func logSince(t testing.TB, src *Source, since crdt.VersionVector) ([]delta.Unit
 			if err != nil {
 				t.Fatal(err)
 			}
-			us = append(us, u)
+			us = append(us, u.Unit)
 		}
 	}
 	return us, ok

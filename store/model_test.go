@@ -189,7 +189,7 @@ func (c *cluster) pull(a, b *member) {
 		var us []delta.Unit
 		for u, err := range units {
 			c.check(err, "log")
-			us = append(us, u)
+			us = append(us, u.Unit)
 		}
 		c.check(a.ns.Apply(ctx, us, src.Status().Runs), "apply")
 	} else {

@@ -94,10 +94,10 @@ func (s *Source) Live() *delta.DotSet { return s.live }
 // Close releases the snapshot.
 func (s *Source) Close() error { return s.release() }
 
-// Log returns the units that since does not cover, in an order in which they can be applied. It
-// returns false when the log no longer holds all of them, and for an empty clock: who has nothing
+// Log returns the units that since does not cover, in an order in which they can be applied, and the
+// runs that issued them. It returns false when the log no longer holds all of them, and for an empty clock: who has nothing
 // takes the state, which is never more than its history, and whole at once.
-func (s *Source) Log(since crdt.VersionVector) (iter.Seq2[delta.Unit, error], bool, error) {
+func (s *Source) Log(since crdt.VersionVector) (iter.Seq2[delta.Issued, error], bool, error) {
 	if len(since) == 0 && len(s.v.clock) > 0 {
 		return nil, false, nil
 	}
@@ -110,21 +110,21 @@ func (s *Source) Log(since crdt.VersionVector) (iter.Seq2[delta.Unit, error], bo
 	if err != nil {
 		return nil, false, s.n.noteDamage(err)
 	}
-	return func(yield func(delta.Unit, error) bool) {
+	return func(yield func(delta.Issued, error) bool) {
 		if first == 0 {
 			return
 		}
 		_, upper := s.n.keys.table('l')
 		err := s.records(s.n.keys.log(first), upper, func(l logRecord) bool {
 			for _, u := range l.Units {
-				if u.Last > since[u.Origin] && !yield(u, nil) {
+				if u.Last > since[u.Origin] && !yield(delta.Issued{Unit: u, Run: issuerOf(u, l.Issuers)}, nil) {
 					return false
 				}
 			}
 			return true
 		})
 		if err != nil {
-			yield(delta.Unit{}, s.n.noteDamage(err))
+			yield(delta.Issued{}, s.n.noteDamage(err))
 		}
 	}, true, nil
 }
@@ -183,7 +183,7 @@ func (s *Source) records(lower, upper string, f func(logRecord) bool) error {
 }
 
 // Unit returns the unit of origin that begins at first, if the log holds it.
-func (s *Source) Unit(origin crdt.ReplicaID, first uint64) (u delta.Unit, ok bool, err error) {
+func (s *Source) Unit(origin crdt.ReplicaID, first uint64) (u delta.Issued, ok bool, err error) {
 	commit, ok, err := s.recordWith(crdt.Dot{Replica: origin, Seq: first})
 	if err != nil || !ok {
 		return u, false, s.n.noteDamage(err)
@@ -192,7 +192,7 @@ func (s *Source) Unit(origin crdt.ReplicaID, first uint64) (u delta.Unit, ok boo
 	err = s.records(s.n.keys.log(commit), s.n.keys.log(commit+1), func(l logRecord) bool {
 		for _, v := range l.Units {
 			if v.Origin == origin && v.First == first {
-				u, ok = v, true
+				u, ok = delta.Issued{Unit: v, Run: issuerOf(v, l.Issuers)}, true
 			}
 		}
 		return false

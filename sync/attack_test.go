@@ -139,7 +139,7 @@ func TestPullRefuses(t *testing.T) {
 		"an item of no kind":                {chunk([]byte{1, 77})},
 		"an empty item":                     {chunk([]byte{0})},
 		"an empty chunk":                    {{kind: kindChunk}},
-		"a chunk that lies about its size":  {{kind: kindChunk, size: chunkBytes + 1, data: []byte{1}}},
+		"a chunk that lies about its size":  {{kind: kindChunk, size: maxChunkBytes + 1, data: []byte{1}}},
 		"a chunk that is not packed":        {{kind: kindChunk, size: 100, data: []byte{1, 2, 3}}},
 		"roots of replicas that are beyond": {{kind: kindRoots, hashes: make([]byte, rootBytes)}},
 		"roots of half a length":            {{kind: kindRoots, hashes: make([]byte, 7)}},
@@ -173,6 +173,60 @@ func TestPullRefuses(t *testing.T) {
 			}
 			if c.flips > 0 {
 				t.Error("flipped")
+			}
+		})
+	}
+}
+
+// refusing is a copy that calls everything malformed.
+type refusing struct{ *memCopy }
+
+func (refusing) ApplyUnits([]delta.Unit, delta.Runs) error { return delta.ErrMalformed }
+func (refusing) Stage([]crdt.Entry) error                  { return delta.ErrMalformed }
+
+// TestPullBlamesTheSender: what the copy refuses, or may not be stored, is malformed.
+func TestPullBlamesTheSender(t *testing.T) {
+	good, damaged, early := unitOf(idA, 7, nil), unitOf(idA, 7, nil), delta.Run{First: 8, Nonce: 1}
+	damaged.Entries[0].Kind, damaged.Entries[0].Value = crdt.KindCell, []byte{1}
+	unit := func(u delta.Unit) []byte { return appendItem(nil, delta.AppendUnit([]byte{itemUnit}, u)) }
+	entry := func(u delta.Unit) []byte { return appendItem(nil, delta.AppendEntry([]byte{itemEntry}, u.Entries[0])) }
+	runs := appendItem(nil, delta.AppendRuns([]byte{itemRuns}, delta.Runs{idA: early}))
+	for name, c := range map[string]struct {
+		mode uint64
+		data []byte
+		sink func(*memCopy) Sink
+	}{
+		"a damaged value in a unit":      {modeLog, unit(damaged), nil},
+		"a damaged value in the state":   {modeState, entry(damaged), nil},
+		"a unit that the copy refuses":   {modeLog, unit(good), func(c *memCopy) Sink { return refusing{c} }},
+		"an entry that the copy refuses": {modeState, entry(good), func(c *memCopy) Sink { return refusing{c} }},
+		"a unit from before its run":     {modeLog, append(runs, unit(good)...), nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			copy := newCopy(newWorld(), idB, 1)
+			copy.state.Clock = crdt.VersionVector{idA: 6}
+			var sink Sink = copy
+			if c.sink != nil {
+				sink = c.sink(copy)
+			}
+			p := NewPull(DefaultConfig(), sink)
+			if _, err := p.Start(); err != nil {
+				t.Fatal(err)
+			}
+			var err error
+			for _, m := range []*message{{kind: kindOffer, clock: []component{{Replica: idA, Seq: 10}}}, {kind: kindMode, mode: c.mode},
+				{kind: kindChunk, size: uint64(len(c.data)), data: c.data}} {
+				if err != nil {
+					t.Fatal(err)
+				}
+				_, _, err = p.Handle(m.encode())
+			}
+			if !errors.Is(err, ErrMalformed) {
+				t.Fatalf("got %v", err)
+			}
+			e := newTestEngine(func(*Config) {})
+			if got := actionsOf[Disconnect](e.Handle(epoch, Served{Peer: "a", Err: err})); len(got) != 1 {
+				t.Errorf("the engine does %v", got)
 			}
 		})
 	}

@@ -8,11 +8,11 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// What a session streams is one sequence of bytes, cut into chunks of at most chunkBytes, each
+// What a session streams is one sequence of bytes, cut into chunks of at most maxChunkBytes, each
 // packed by itself. In it stand items: a length as uvarint, then that many bytes.
 const (
-	chunkBytes = 256 << 10
-	packBytes  = 256 // smaller chunks are not worth packing
+	maxChunkBytes = 256 << 10
+	packBytes     = 256 // smaller chunks are not worth packing
 
 	// maxWindow bounds the credit that a sender believes.
 	maxWindow = 64
@@ -24,20 +24,20 @@ const (
 // The packers hold no state between two chunks, and no goroutine.
 var (
 	packers = sync.Pool{New: func() any {
-		enc, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(chunkBytes),
+		enc, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(maxChunkBytes),
 			zstd.WithLowerEncoderMem(true), zstd.WithEncoderCRC(false))
 		must(err)
 		return enc
 	}}
 	unpackers = sync.Pool{New: func() any {
-		dec, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(chunkBytes),
+		dec, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(maxChunkBytes),
 			zstd.WithDecodeAllCapLimit(true), zstd.WithDecoderLowmem(true))
 		must(err)
 		return dec
 	}}
 )
 
-// pack returns the message that carries b, 0 < len(b) ≤ chunkBytes.
+// pack returns the message that carries b, 0 < len(b) ≤ maxChunkBytes.
 func pack(b []byte) *message {
 	m := &message{kind: kindChunk, size: uint64(len(b)), data: b}
 	if len(b) < packBytes {
@@ -54,7 +54,7 @@ func pack(b []byte) *message {
 // unpack appends what a chunk carries to buf.
 func unpack(buf []byte, m *message) ([]byte, error) {
 	switch {
-	case m.size == 0 || m.size > chunkBytes || uint64(len(m.data)) > m.size:
+	case m.size == 0 || m.size > maxChunkBytes || uint64(len(m.data)) > m.size:
 		return nil, fmt.Errorf("%w: a chunk of %d bytes in %d", ErrMalformed, m.size, len(m.data))
 	case uint64(len(m.data)) == m.size:
 		return append(buf, m.data...), nil

@@ -45,6 +45,8 @@ type Config struct {
 
 	// Window is how many chunks a sender may be ahead of a receiver.
 	Window int
+	// ChunkBytes is how much of a stream one chunk carries, before it is packed.
+	ChunkBytes int
 	// LogMaxDots is the number of missing dots above which a pull is served from the state even
 	// if the log holds them all.
 	LogMaxDots uint64
@@ -68,6 +70,7 @@ func DefaultConfig() Config {
 		RetryMax:        30 * time.Second,
 		ApplyTimeout:    30 * time.Second,
 		Window:          8,
+		ChunkBytes:      maxChunkBytes,
 		LogMaxDots:      20_000,
 		MaxStreamed:     1 << 28,
 	}
@@ -102,6 +105,9 @@ func (c Config) Validate() error {
 	}
 	if c.Window < 2 || c.Window > maxWindow {
 		errs = append(errs, fmt.Errorf("sync: Window must be in [2, %d]", maxWindow))
+	}
+	if c.ChunkBytes < 1 || c.ChunkBytes > maxChunkBytes {
+		errs = append(errs, fmt.Errorf("sync: ChunkBytes must be in [1, %d]", maxChunkBytes))
 	}
 	return errors.Join(errs...)
 }

@@ -22,6 +22,7 @@ const (
 	noSnapshot               // the sender reads its entries and its live dots as they change
 	livenessResumed          // what a cut session streamed counts as streamed by the next one
 	clockBeforeEntry         // the sender's whole clock is taken over after a part of its entries
+	latestRun                // units of the log go with the latest run of their origin
 )
 
 // world knows every unit that was ever written: the dumb reference.
@@ -82,7 +83,8 @@ type memCopy struct {
 	ownRuns []delta.Run
 	said    crdt.VersionVector // the clock as of the last own unit
 	log     []delta.Unit
-	logFrom crdt.VersionVector // the clock before log[0]
+	issuers map[crdt.Dot]delta.Run // of units in the log, by origin and first
+	logFrom crdt.VersionVector     // the clock before log[0]
 	staged  map[crdt.Dot]crdt.Entry
 	mistake mistake
 
@@ -96,7 +98,7 @@ type memCopy struct {
 func newCopy(w *world, id crdt.ReplicaID, nonce uint64) *memCopy {
 	return &memCopy{world: w, id: id, state: crdt.NewState(), runs: delta.Runs{},
 		ownRuns: []delta.Run{{First: 1, Nonce: nonce}}, said: crdt.VersionVector{},
-		logFrom: crdt.VersionVector{}, staged: map[crdt.Dot]crdt.Entry{}}
+		issuers: map[crdt.Dot]delta.Run{}, logFrom: crdt.VersionVector{}, staged: map[crdt.Dot]crdt.Entry{}}
 }
 
 func (c *memCopy) status() Status {
@@ -157,13 +159,28 @@ func newEntry(r crdt.ReplicaID, seq uint64, n int) crdt.Entry {
 	return crdt.Entry{Dot: crdt.Dot{Replica: r, Seq: seq}, Path: path, Kind: crdt.KindMember, Time: crdt.Timestamp(seq)}
 }
 
-func (c *memCopy) apply(u delta.Unit) error {
+// restart begins a new run.
+func (c *memCopy) restart(nonce uint64) {
+	c.ownRuns = append(slices.Clip(c.ownRuns), delta.Run{First: c.state.Clock[c.id] + 1, Nonce: nonce})
+}
+
+func (c *memCopy) apply(u delta.Unit) error { return c.take(u, delta.Run{}) }
+
+// take applies a unit that a run issued.
+func (c *memCopy) take(u delta.Unit, run delta.Run) error {
 	if c.state.Clock[u.Origin] >= u.Last {
 		return nil
 	}
 	if err := delta.Apply(&c.state, u); err != nil {
 		return err
 	}
+	if run != (delta.Run{}) && run.First <= u.Last {
+		c.learn(delta.Runs{u.Origin: run})
+	}
+	if run = c.runs[u.Origin]; u.Origin == c.id {
+		run = runAt(c.ownRuns, u.First)
+	}
+	c.issuers[crdt.Dot{Replica: u.Origin, Seq: u.First}] = run
 	c.log = append(c.log, u)
 	c.changed = true
 	return nil
@@ -204,11 +221,10 @@ func (c *memCopy) Stage(es []crdt.Entry) error {
 // ApplyUnits implements Sink.
 func (c *memCopy) ApplyUnits(us []delta.Unit, runs delta.Runs) error {
 	for _, u := range us {
-		if err := c.apply(u); err != nil {
+		if err := c.take(u, runs[u.Origin]); err != nil {
 			return err
 		}
 	}
-	c.learn(runs)
 	if c.onApply != nil {
 		c.onApply(us)
 	}
@@ -299,26 +315,34 @@ func (s *memSource) Live() *delta.DotSet {
 }
 func (s *memSource) Close() error { s.closed = true; return nil }
 
-func (s *memSource) Log(since crdt.VersionVector) (iter.Seq2[delta.Unit, error], bool, error) {
+func (s *memSource) issued(u delta.Unit) delta.Issued {
+	run := s.copy.issuers[crdt.Dot{Replica: u.Origin, Seq: u.First}]
+	if s.copy.mistake == latestRun {
+		run = s.st.toldRuns()[u.Origin]
+	}
+	return delta.Issued{Unit: u, Run: run}
+}
+
+func (s *memSource) Log(since crdt.VersionVector) (iter.Seq2[delta.Issued, error], bool, error) {
 	if !since.CoversAll(s.logFrom) {
 		return nil, false, nil
 	}
-	return func(yield func(delta.Unit, error) bool) {
+	return func(yield func(delta.Issued, error) bool) {
 		for _, u := range s.log {
-			if u.Last > since[u.Origin] && !yield(u, nil) {
+			if u.Last > since[u.Origin] && !yield(s.issued(u), nil) {
 				return
 			}
 		}
 	}, true, nil
 }
 
-func (s *memSource) Unit(origin crdt.ReplicaID, first uint64) (delta.Unit, bool, error) {
+func (s *memSource) Unit(origin crdt.ReplicaID, first uint64) (delta.Issued, bool, error) {
 	for _, u := range s.log {
 		if u.Origin == origin && u.First == first {
-			return u, true, nil
+			return s.issued(u), true, nil
 		}
 	}
-	return delta.Unit{}, false, nil
+	return delta.Issued{}, false, nil
 }
 
 func (s *memSource) Entries(since crdt.VersionVector) iter.Seq2[crdt.Entry, error] {

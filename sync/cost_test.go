@@ -62,11 +62,11 @@ func (b *bulk) Runs() delta.Runs          { return b.st.Runs }
 func (b *bulk) Digest() delta.Digest      { return b.st.Digest }
 func (b *bulk) Live() *delta.DotSet       { return b.live }
 func (b *bulk) Close() error              { return nil }
-func (b *bulk) Log(crdt.VersionVector) (iter.Seq2[delta.Unit, error], bool, error) {
+func (b *bulk) Log(crdt.VersionVector) (iter.Seq2[delta.Issued, error], bool, error) {
 	return nil, false, nil
 }
-func (b *bulk) Unit(crdt.ReplicaID, uint64) (delta.Unit, bool, error) {
-	return delta.Unit{}, false, nil
+func (b *bulk) Unit(crdt.ReplicaID, uint64) (delta.Issued, bool, error) {
+	return delta.Issued{}, false, nil
 }
 func (b *bulk) Entries(since crdt.VersionVector) iter.Seq2[crdt.Entry, error] {
 	return func(yield func(crdt.Entry, error) bool) {

@@ -117,7 +117,7 @@ func (e *Engine) Handle(now time.Time, ev Event) []Action {
 	case Committed:
 		e.committed(now, ev)
 	case ApplyFailed:
-		e.applyFailed(now)
+		e.applyFailed(now, ev)
 	case Pulled:
 		e.pullEnded(now, ev)
 	case Served:

@@ -20,7 +20,7 @@ func hold(p *pending, u delta.Unit, bytes int, at time.Time) {
 	p.add(&waiting{unit: u, bytes: bytes, at: at})
 }
 
-func units(ws []*waiting) string {
+func units(ws, _ []*waiting) string {
 	var parts []string
 	for _, w := range ws {
 		parts = append(parts, fmt.Sprintf("%d:%d", uint64(w.unit.Origin), w.unit.First))
@@ -82,8 +82,81 @@ func TestUnitInsideTheClock(t *testing.T) {
 	u.Last = 4
 	hold(&p, u, 1, epoch)
 	clock := crdt.VersionVector{1: 3}
-	if got := p.take(clock, 100); len(got) > 0 || p.units != 0 || clock[1] != 3 {
-		t.Errorf("took %s, left %d, clock %v", units(got), p.units, clock)
+	if got, bad := p.take(clock, 100); len(got)+len(bad) > 0 || p.units != 0 || clock[1] != 3 {
+		t.Errorf("took %s, left %d, clock %v", units(got, bad), p.units, clock)
+	}
+}
+
+// TestWhatKillsAheadIsBad: a unit cannot kill what its origin had not seen.
+func TestWhatKillsAheadIsBad(t *testing.T) {
+	p := pending{maxUnits: 100, maxBytes: 100}
+	dots, prefix := unitOf(1, 2, nil), unitOf(3, 1, crdt.VersionVector{1: 1})
+	dots.Kills = []delta.Kill{{Dots: []crdt.Dot{{Replica: 2, Seq: 6}}}}
+	prefix.Kills = []delta.Kill{{Prefix: crdt.Object(crdt.Set, "s"), Clock: crdt.VersionVector{2: 6}}}
+	hold(&p, dots, 1, epoch)
+	hold(&p, prefix, 1, epoch)
+	hold(&p, unitOf(4, 1, nil), 1, epoch)
+	clock := crdt.VersionVector{1: 1, 2: 5}
+	got, bad := p.take(clock, 100)
+	if units(got, nil) != "4:1" || units(bad, nil) != "1:2 3:1" || p.units != 0 || clock[1] != 1 || clock[3] != 0 {
+		t.Errorf("took %s, bad is %s, %d are left, clock %v", units(got, nil), units(bad, nil), p.units, clock)
+	}
+}
+
+func gossipOf(run delta.Run, us ...delta.Unit) []byte {
+	return delta.AppendFrame([]byte{gossipFrame}, delta.Frame{Runs: delta.Runs{us[0].Origin: run}, Units: us})
+}
+
+// TestApplyKeepsRunsAndPeersApart: what waited is handed over with the run of its own frame, and
+// with who sent it.
+func TestApplyKeepsRunsAndPeersApart(t *testing.T) {
+	e := newTestEngine(func(*Config) {})
+	old, late := delta.Run{First: 1, Nonce: 7}, delta.Run{First: 3, Nonce: 8}
+	e.Handle(epoch, Gossip{Peer: "b", Data: gossipOf(late, unitOf(2, 3, nil))})
+	e.Handle(epoch, Gossip{Peer: "b", Data: gossipOf(old, unitOf(2, 2, nil))})
+	e.Handle(epoch, Gossip{Peer: "c", Data: gossipOf(late, unitOf(2, 4, nil))})
+	var got []string
+	for _, a := range actionsOf[Apply](e.Handle(epoch, Gossip{Peer: "b", Data: gossipOf(old, unitOf(2, 1, nil))})) {
+		got = append(got, fmt.Sprintf("%d from %d of %d by %s", len(a.Units), a.Units[0].First, a.Runs[2].Nonce, a.From))
+	}
+	if want := "2 from 1 of 7 by b, 1 from 3 of 8 by b, 1 from 4 of 8 by c"; strings.Join(got, ", ") != want {
+		t.Errorf("%s, want %s", strings.Join(got, ", "), want)
+	}
+}
+
+// TestHostileUnitsPauseNobody: a unit that a copy refuses is the fault of who sent it; what follows
+// goes on at once, and only a failure of the copy makes a pause.
+func TestHostileUnitsPauseNobody(t *testing.T) {
+	run := delta.Run{First: 1, Nonce: 7}
+	for _, c := range []struct {
+		err    error
+		blamed string
+		paused bool
+	}{{delta.ErrMalformed, "b", false}, {delta.ErrGap, "", false}, {errors.New("disk full"), "", true}} {
+		e := newTestEngine(func(*Config) {})
+		e.Handle(epoch, PeerUp{Peer: "b"})
+		e.Handle(epoch, Gossip{Peer: "b", Data: gossipOf(run, unitOf(2, 1, nil))})
+		blamed := ""
+		for _, d := range actionsOf[Disconnect](e.Handle(epoch, ApplyFailed{Err: fmt.Errorf("apply: %w", c.err), From: "b"})) {
+			blamed += string(d.Peer)
+		}
+		next := actionsOf[Apply](e.Handle(epoch, Gossip{Peer: "c", Data: gossipOf(run, unitOf(2, 1, nil))}))
+		if blamed != c.blamed || (len(next) == 0) != c.paused {
+			t.Errorf("%v: blamed %q, then %d applies", c.err, blamed, len(next))
+		}
+	}
+}
+
+// TestHostileValuesEndTheConnection: a value that no copy can read is not handed on.
+func TestHostileValuesEndTheConnection(t *testing.T) {
+	for _, kind := range []crdt.Kind{crdt.KindCell, crdt.KindReset} {
+		u := unitOf(2, 1, nil)
+		u.Entries[0].Path, u.Entries[0].Kind, u.Entries[0].Value = crdt.Object(crdt.Counter, "c").Leaf(crdt.Counter), kind, []byte{9}
+		data := gossipOf(delta.Run{First: 1, Nonce: 7}, u)
+		as := newTestEngine(func(*Config) {}).Handle(epoch, Gossip{Peer: "b", Data: data})
+		if !errors.Is(CheckGossip(data), ErrMalformed) || len(actionsOf[Disconnect](as)) != 1 || len(actionsOf[Apply](as)) != 0 {
+			t.Errorf("kind %v: %v", kind, as)
+		}
 	}
 }
 

@@ -58,9 +58,13 @@ type (
 		Local bool
 	}
 
-	// ApplyFailed says that an Apply was not carried out, now or ever. The engine pauses, and
-	// gets its units again by a pull.
-	ApplyFailed struct{ Err error }
+	// ApplyFailed says that an Apply was not carried out, or not in full, now or ever. Err is what
+	// the copy returned, From that of the Apply. For delta.ErrMalformed From is to blame, and for
+	// delta.ErrGap nobody; after any other error the engine pauses. It gets what is missing by a pull.
+	ApplyFailed struct {
+		Err  error
+		From PeerID
+	}
 
 	// Pulled says that the pull which was asked for has ended: Err is nil, or what the session,
 	// the sink or the stream returned.
@@ -113,9 +117,9 @@ type (
 		Data []byte
 	}
 
-	// Apply hands units to the local copy, in this order, together with the runs of their
-	// origins. Applies are carried out in the order in which they are returned. Committed
-	// follows, or ApplyFailed.
+	// Apply hands units to the local copy, in this order, together with the runs that issued
+	// them: one run for each origin. They came from one peer. Applies are carried out in the
+	// order in which they are returned. Committed follows, or ApplyFailed.
 	Apply struct {
 		Units []delta.Unit
 		Runs  delta.Runs

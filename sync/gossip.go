@@ -3,6 +3,7 @@ package sync
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/anabranchdb/anabranch/crdt"
@@ -61,9 +62,21 @@ func decodeFrame(body []byte) (*delta.Frame, error) {
 	return &f, nil
 }
 
+// checkUnit refuses what no copy takes, as far as that can be said without a copy.
 func checkUnit(u delta.Unit) error {
 	if err := delta.Validate(u); err != nil {
 		return malformed(err)
+	}
+	for _, e := range u.Entries {
+		if err := delta.ValidateValue(e); err != nil {
+			return malformed(err)
+		}
+	}
+	itself := func(d crdt.Dot) bool { return d.Replica == u.Origin && d.Seq >= u.First }
+	for _, k := range u.Kills {
+		if slices.ContainsFunc(k.Dots, itself) {
+			return fmt.Errorf("%w: unit %v:%d kills what it adds", ErrMalformed, u.Origin, u.First)
+		}
 	}
 	if u.Last > maxSeq {
 		return fmt.Errorf("%w: seq %d", ErrMalformed, u.Last)
@@ -171,23 +184,41 @@ func (e *Engine) drain(now time.Time) {
 	if e.pend.units == 0 || now.Before(e.applyAfter) || e.backlogged() {
 		return
 	}
-	ready := e.pend.take(e.mirror, e.cfg.MaxPendingBytes-e.inflightBytes)
-	if len(ready) == 0 {
-		return
+	ready, bad := e.pend.take(e.mirror, e.cfg.MaxPendingBytes-e.inflightBytes)
+	for _, w := range bad {
+		e.disconnect(w.from, fmt.Errorf("%w: unit %v:%d kills ahead of its dependencies", ErrMalformed, w.unit.Origin, w.unit.First))
 	}
-	a := Apply{From: ready[0].from, Runs: delta.Runs{}}
 	for _, w := range ready {
-		a.Units = append(a.Units, w.unit)
-		if w.run != (delta.Run{}) {
-			learnRuns(a.Runs, []told{{Replica: w.unit.Origin, Run: w.run}})
-		}
 		e.inflight = append(e.inflight, handed{dot: crdt.Dot{Replica: w.unit.Origin, Seq: w.unit.Last}, bytes: w.bytes})
 		e.inflightBytes += w.bytes
 	}
-	if len(e.inflight) == len(ready) {
+	if len(ready) > 0 && len(e.inflight) == len(ready) {
 		e.appliedAt = now
 	}
-	e.do(a)
+	for len(ready) > 0 {
+		var a Apply
+		a, ready = nextApply(ready)
+		e.do(a)
+	}
+}
+
+// nextApply joins units into one Apply, up to the first that came from another peer or that another
+// run of its origin issued: a copy must not know a seq from a run that began after it.
+func nextApply(ready []*waiting) (Apply, []*waiting) {
+	a := Apply{From: ready[0].from, Runs: delta.Runs{}}
+	of := delta.Runs{} // with the zero run where it is not known
+	for i, w := range ready {
+		run, in := of[w.unit.Origin]
+		if w.from != a.From || in && run != w.run {
+			return a, ready[i:]
+		}
+		of[w.unit.Origin] = w.run
+		if w.run != (delta.Run{}) {
+			a.Runs[w.unit.Origin] = w.run
+		}
+		a.Units = append(a.Units, w.unit)
+	}
+	return a, nil
 }
 
 // backlogged reports whether so much is handed over and not yet durable that the rest waits.
@@ -195,10 +226,17 @@ func (e *Engine) backlogged() bool {
 	return e.inflightBytes >= e.cfg.MaxPendingBytes || len(e.inflight) >= e.cfg.MaxPendingUnits
 }
 
-// applyFailed pauses the handing over and forgets what was handed over in vain.
-func (e *Engine) applyFailed(now time.Time) {
-	e.applyFailures++
-	e.applyAfter = now.Add(e.backOff(e.applyFailures))
+// applyFailed forgets what was handed over in vain. When the copy is the reason, the handing over
+// pauses; a unit that no copy takes is the fault of who sent it, and holds up nobody else.
+func (e *Engine) applyFailed(now time.Time, ev ApplyFailed) {
+	switch {
+	case errors.Is(ev.Err, delta.ErrMalformed):
+		e.disconnect(ev.From, malformed(ev.Err))
+	case errors.Is(ev.Err, delta.ErrGap): // it follows something that failed
+	default:
+		e.applyFailures++
+		e.applyAfter = now.Add(e.backOff(e.applyFailures))
+	}
 	e.rewind(now)
 }
 

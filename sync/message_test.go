@@ -25,6 +25,8 @@ func vectors() []*message {
 	cached.AddRange(idA, 5, 9)
 	live := delta.NewDotSet()
 	live.AddRange(idA, 3, 1000)
+	logItems := appendItem(nil, delta.AppendRuns([]byte{itemRuns}, delta.Runs{idA: {First: 4, Nonce: 5}}))
+	logItems = appendItem(logItems, delta.AppendUnit([]byte{itemUnit}, unitOf(idA, 4, crdt.VersionVector{idC: 2})))
 	return []*message{
 		{kind: kindHello, flags: flagFirst | flagReply, number: 300, clockHash: hash, runsHash: hash, digest: digest},
 		{kind: kindAsk},
@@ -44,6 +46,7 @@ func vectors() []*message {
 		{kind: kindRoots, hashes: appendRoots(nil, live, crdt.VersionVector{idA: 1000}, idA)},
 		{kind: kindHashes, hashes: appendNode(nil, live, node{replica: idA})},
 		{kind: kindChunk, data: []byte("abc"), size: 3},
+		{kind: kindChunk, data: logItems, size: uint64(len(logItems))},
 		{kind: kindEnd, size: 1},
 		{kind: kindFail, mode: failOther, text: []byte("why")},
 	}

@@ -58,9 +58,9 @@ func (p *pending) add(w *waiting) {
 }
 
 // take removes and returns units that can be applied in this order at clock, which it raises,
-// at most maxBytes of them (but one in any case), and drops what clock covers.
-func (p *pending) take(clock crdt.VersionVector, maxBytes int) []*waiting {
-	var out []*waiting
+// at most maxBytes of them (but one in any case), and drops what clock covers. What is next and may
+// never be applied is bad.
+func (p *pending) take(clock crdt.VersionVector, maxBytes int) (out, bad []*waiting) {
 	for progress := true; progress && maxBytes > 0; {
 		progress = false
 		for _, r := range slices.Sorted(maps.Keys(p.queues)) {
@@ -72,6 +72,11 @@ func (p *pending) take(clock crdt.VersionVector, maxBytes int) []*waiting {
 					if at != u.First-1 || !clock.CoversAll(u.Deps) {
 						break
 					}
+					if killsAhead(u, clock) {
+						bad = append(bad, q[n])
+						n++
+						continue
+					}
 					clock[r] = u.Last
 					maxBytes -= q[n].bytes
 					out = append(out, q[n])
@@ -82,7 +87,16 @@ func (p *pending) take(clock crdt.VersionVector, maxBytes int) []*waiting {
 			p.drop(r, n)
 		}
 	}
-	return out
+	return out, bad
+}
+
+// killsAhead reports whether u, which is next at clock, kills what its origin cannot have seen: its
+// predecessor and its dependencies cover all that it has.
+func killsAhead(u *delta.Unit, clock crdt.VersionVector) bool {
+	return slices.ContainsFunc(u.Kills, func(k delta.Kill) bool {
+		ahead := func(d crdt.Dot) bool { return !clock.Covers(d) }
+		return !clock.CoversAll(k.Clock) || slices.ContainsFunc(k.Dots, ahead)
+	})
 }
 
 // drop forgets the first n units of a queue.

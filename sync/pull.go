@@ -21,11 +21,14 @@ type PullSession struct {
 	// The sender's, from its snapshot.
 	c2    crdt.VersionVector
 	runs2 delta.Runs
+	// issuers are the runs of the units that arrive next: of one replica they follow each other.
+	issuers delta.Runs
 
 	buf      []byte // of the stream, less than an item
 	consumed uint64 // chunks since credit was given
 	ended    bool   // the stream has ended
 	items    uint64
+	units    uint64
 
 	cached   *delta.DotSet
 	streamed *delta.DotSet // S
@@ -47,7 +50,7 @@ const (
 
 // NewPull returns a session that gets all that the other side has and the sink lacks.
 func NewPull(cfg Config, sink Sink) *PullSession {
-	return &PullSession{cfg: cfg, sink: sink, c2: crdt.VersionVector{}, runs2: delta.Runs{}, streamed: delta.NewDotSet()}
+	return &PullSession{cfg: cfg, sink: sink, c2: crdt.VersionVector{}, runs2: delta.Runs{}, issuers: delta.Runs{}, streamed: delta.NewDotSet()}
 }
 
 // NewPullUnit returns a session that gets one unit which was announced.
@@ -253,9 +256,6 @@ func (p *PullSession) mode(m *message) error {
 	switch {
 	case m.mode == modeLog && !compare:
 		p.phase = pullLog
-		if p.ref != (UnitRef{}) {
-			learnRuns(p.runs2, m.runs)
-		}
 		return nil
 	case m.mode == modeState && !compare && p.ref == UnitRef{}:
 		p.phase = pullState

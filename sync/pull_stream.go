@@ -1,8 +1,12 @@
 package sync
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
+	"maps"
 
+	"github.com/anabranchdb/anabranch/crdt"
 	"github.com/anabranchdb/anabranch/delta"
 )
 
@@ -13,7 +17,7 @@ func (p *PullSession) chunk(m *message) ([][]byte, error) {
 		return nil, err
 	}
 	if p.phase == pullLog {
-		err = p.units()
+		err = p.logItems()
 	} else {
 		err = p.entries()
 	}
@@ -51,36 +55,95 @@ func (p *PullSession) cut(limit uint64, f func(item []byte) error) error {
 	return nil
 }
 
-// units applies the units that have arrived.
-func (p *PullSession) units() error {
-	var us []delta.Unit
-	runs := delta.Runs{}
-	err := p.cut(delta.MaxUnitBytes, func(item []byte) error {
-		u, err := delta.DecodeUnit(item)
-		if err != nil {
-			return fmt.Errorf("%w: %w", ErrMalformed, err)
-		}
-		if err := checkUnit(u); err != nil {
-			return err
-		}
-		if !p.wanted(u, len(us)) {
-			return fmt.Errorf("%w: unit %v:%d to %d was not asked for", ErrMalformed, u.Origin, u.First, u.Last)
-		}
-		if run, ok := p.runs2[u.Origin]; ok {
-			runs[u.Origin] = run
-		}
-		us = append(us, u)
-		return nil
-	})
-	if err != nil || len(us) == 0 {
-		return err
-	}
-	return p.sink.ApplyUnits(us, runs)
+// batch is units for one ApplyUnits: those of one replica are all of one run.
+type batch struct {
+	units []delta.Unit
+	runs  delta.Runs // of every origin, the zero run where it is not known
 }
 
-func (p *PullSession) wanted(u delta.Unit, before int) bool {
+// logItems applies the units that have arrived.
+func (p *PullSession) logItems() error {
+	var b batch
+	err := p.cut(1+delta.MaxUnitBytes, func(item []byte) error {
+		if len(item) == 0 {
+			return fmt.Errorf("%w: empty item", ErrMalformed)
+		}
+		switch item[0] {
+		case itemUnit:
+			return p.unit(&b, item[1:])
+		case itemRuns:
+			return p.issuing(item[1:])
+		}
+		return fmt.Errorf("%w: item of kind %d", ErrVersion, item[0])
+	})
+	if err != nil {
+		return err
+	}
+	return p.apply(&b)
+}
+
+// issuing takes in the runs of the units that follow.
+func (p *PullSession) issuing(b []byte) error {
+	runs, rest, err := delta.DecodeRuns(b)
+	if err != nil || len(rest) > 0 {
+		return fmt.Errorf("%w: runs: %w", ErrMalformed, err)
+	}
+	maps.Copy(p.issuers, runs)
+	if len(p.issuers) > p.cfg.MaxReplicas {
+		return fmt.Errorf("%w: runs of more than %d replicas", ErrMalformed, p.cfg.MaxReplicas)
+	}
+	return nil
+}
+
+// unit adds a unit to the batch. One of another run than those before it begins a new batch: what
+// is applied is told, and is told with the run that issued it.
+func (p *PullSession) unit(to *batch, b []byte) error {
+	u, err := delta.DecodeUnit(b)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrMalformed, err)
+	}
+	if err := checkUnit(u); err != nil {
+		return err
+	}
+	run := p.issuers[u.Origin]
+	if !p.wanted(u) || run.First > u.First {
+		return fmt.Errorf("%w: unit %v:%d to %d was not asked for, or is of no run", ErrMalformed, u.Origin, u.First, u.Last)
+	}
+	if of, in := to.runs[u.Origin]; in && of != run {
+		if err := p.apply(to); err != nil {
+			return err
+		}
+	}
+	if to.runs == nil {
+		to.runs = delta.Runs{}
+	}
+	to.units, to.runs[u.Origin] = append(to.units, u), run
+	p.units++
+	return nil
+}
+
+// apply hands a batch to the sink and empties it.
+func (p *PullSession) apply(b *batch) error {
+	if len(b.units) == 0 {
+		return nil
+	}
+	maps.DeleteFunc(b.runs, func(_ crdt.ReplicaID, run delta.Run) bool { return run == delta.Run{} })
+	err := p.sink.ApplyUnits(b.units, b.runs)
+	*b = batch{}
+	return blame(err)
+}
+
+// blame makes what a sink refuses as malformed the sender's fault.
+func blame(err error) error {
+	if errors.Is(err, delta.ErrMalformed) {
+		return malformed(err)
+	}
+	return err
+}
+
+func (p *PullSession) wanted(u delta.Unit) bool {
 	if p.ref != (UnitRef{}) {
-		return u.Origin == p.ref.Origin && u.First == p.ref.First && before == 0 && p.items == 0
+		return u.Origin == p.ref.Origin && u.First == p.ref.First && p.units == 0
 	}
 	return u.Last <= p.c2[u.Origin] && u.First > p.st.Clock[u.Origin]
 }
@@ -101,7 +164,7 @@ func (p *PullSession) entries() error {
 		return fmt.Errorf("%w: item of kind %d", ErrVersion, item[0])
 	})
 	if err == nil && len(p.staging) > 0 {
-		err = p.sink.Stage(p.staging)
+		err = blame(p.sink.Stage(p.staging))
 	}
 	return err
 }
@@ -109,7 +172,7 @@ func (p *PullSession) entries() error {
 func (p *PullSession) entry(b []byte) error {
 	e, rest, err := delta.DecodeEntry(b)
 	if err == nil && len(rest) == 0 {
-		err = delta.ValidateEntry(e)
+		err = cmp.Or(delta.ValidateEntry(e), delta.ValidateValue(e))
 	}
 	if err != nil || len(rest) > 0 {
 		return fmt.Errorf("%w: entry: %w", ErrMalformed, err)
@@ -150,7 +213,7 @@ func (p *PullSession) end(m *message) ([][]byte, error) {
 	}
 	p.ended = true
 	if p.phase == pullLog {
-		if p.ref != (UnitRef{}) && p.items != 1 {
+		if p.ref != (UnitRef{}) && p.units != 1 {
 			return nil, fmt.Errorf("%w: not the unit that was asked for", ErrMalformed)
 		}
 		return p.finish(), nil

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -161,6 +162,7 @@ func (s *scenario) clone(name string, from *memCopy, nonce uint64) {
 	c.state, c.said, c.runs = from.state.Clone(), from.said.Clone(), cloneRuns(from.runs)
 	c.ownRuns = append(append([]delta.Run(nil), from.ownRuns...),
 		delta.Run{First: c.state.Clock[c.id] + 1, Nonce: nonce})
+	c.issuers = maps.Clone(from.issuers)
 	c.log, c.logFrom = append([]delta.Unit(nil), from.log...), from.logFrom.Clone()
 	s.start(name, c)
 }

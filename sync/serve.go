@@ -163,9 +163,8 @@ func (s *ServeSession) single(m *message) ([][]byte, error) {
 		return encodeAll(&message{kind: kindFail, mode: failNotHeld}), nil
 	}
 	s.phase = serveLog
-	s.stream.begin(func(yield func([]byte, error) bool) { yield(delta.AppendUnit(nil, u), nil) })
-	mode := &message{kind: kindMode, mode: modeLog, runs: runsOf([]component{{Replica: r}}, s.runs)}
-	return s.withChunks(encodeAll(mode), m.credit)
+	s.stream.begin(unitItems(func(yield func(delta.Issued, error) bool) { yield(u, nil) }), s.cfg.ChunkBytes)
+	return s.withChunks(encodeAll(&message{kind: kindMode, mode: modeLog}), m.credit)
 }
 
 // want takes in a page of where the other side differs from the offer, and begins after the
@@ -224,17 +223,17 @@ func (s *ServeSession) begin(m *message) ([][]byte, error) {
 	}
 	if ok {
 		s.phase = serveLog
-		s.stream.begin(unitItems(units))
+		s.stream.begin(unitItems(units), s.cfg.ChunkBytes)
 		return s.withChunks(encodeAll(&message{kind: kindMode, mode: modeLog}), m.credit)
 	}
 	s.phase = serveState
-	s.stream.begin(s.entryItems(fresh))
+	s.stream.begin(s.entryItems(fresh), s.cfg.ChunkBytes)
 	return s.withChunks(append(encodeAll(&message{kind: kindMode, mode: modeState}), s.roots()...), m.credit)
 }
 
 // log returns the units that the other side misses, unless the state says the same in less:
 // when most of what they wrote is dead again, or when they are very many.
-func (s *ServeSession) log(fresh uint64) (iter.Seq2[delta.Unit, error], bool, error) {
+func (s *ServeSession) log(fresh uint64) (iter.Seq2[delta.Issued, error], bool, error) {
 	missing := s.c1.Missing(s.st.Clock)
 	if missing > s.cfg.LogMaxDots || missing > 1024+4*fresh {
 		return nil, false, nil
@@ -291,14 +290,23 @@ func encodeAll(ms ...*message) [][]byte {
 	return out
 }
 
-func unitItems(units iter.Seq2[delta.Unit, error]) iter.Seq2[[]byte, error] {
+// unitItems streams units, and before the first one of a run that run: who has applied only a part
+// of them covers seqs of that run, not of the latest one.
+func unitItems(units iter.Seq2[delta.Issued, error]) iter.Seq2[[]byte, error] {
 	return func(yield func([]byte, error) bool) {
+		said := delta.Runs{}
 		for u, err := range units {
 			if err != nil {
 				yield(nil, err)
 				return
 			}
-			if !yield(delta.AppendUnit(nil, u), nil) {
+			if u.Run != (delta.Run{}) && said[u.Origin] != u.Run {
+				said[u.Origin] = u.Run
+				if !yield(delta.AppendRuns([]byte{itemRuns}, delta.Runs{u.Origin: u.Run}), nil) {
+					return
+				}
+			}
+			if !yield(delta.AppendUnit([]byte{itemUnit}, u.Unit), nil) {
 				return
 			}
 		}

@@ -94,6 +94,7 @@ func (l *link) run() error {
 func testConfig(rng *rand.Rand) Config {
 	cfg := DefaultConfig()
 	cfg.Window = 2
+	cfg.ChunkBytes = []int{20, 200, maxChunkBytes}[rng.IntN(3)]
 	if rng.IntN(2) == 0 {
 		cfg.LogMaxDots = 1
 	}
@@ -115,6 +116,7 @@ func TestMistakesAreCaught(t *testing.T) {
 	for m, name := range map[mistake]string{
 		killsAsList: "kills as a list", addsAtRequest: "adds judged at the request", noSnapshot: "no snapshot",
 		livenessResumed: "liveness resumed after a cut", clockBeforeEntry: "clock before its entries",
+		latestRun: "the latest run with all units",
 	} {
 		t.Run(name, func(t *testing.T) {
 			for seed := range uint64(400) {
@@ -151,21 +153,37 @@ func runSessions(t testing.TB, seed uint64, m mistake) error {
 		if err := f.world.check(f.copies[i]); err != nil {
 			return err
 		}
+		if err := f.checkClaims(f.copies[i]); err != nil {
+			return err
+		}
 	}
 	return f.settle()
+}
+
+// checkClaims looks at what c would tell as those do that it is about: nobody has forked.
+func (f *flock) checkClaims(c *memCopy) error {
+	st := c.status()
+	for _, of := range f.copies {
+		if err := of.status().checkOwn(claimOf(of.id, st.Clock, st.toldRuns())); err != nil {
+			return fmt.Errorf("%v: %w", c.id, err)
+		}
+	}
+	return nil
 }
 
 // step lets copy i do or suffer something.
 func (f *flock) step(i int) error {
 	c := f.copies[i]
 	l := f.links[i]
-	switch k := f.rng.IntN(12); {
+	switch k := f.rng.IntN(13); {
+	case k == 12:
+		c.restart(f.rng.Uint64())
 	case k < 3:
 		c.write(f.rng)
 	case k < 5: // gossip: what another one did last, if it fits
 		if from := f.copies[f.rng.IntN(len(f.copies))]; len(from.log) > 0 {
 			u := from.log[len(from.log)-1-f.rng.IntN(min(3, len(from.log)))]
-			if err := c.apply(u); err != nil && !errors.Is(err, delta.ErrGap) {
+			if err := c.take(u, from.issuers[crdt.Dot{Replica: u.Origin, Seq: u.First}]); err != nil && !errors.Is(err, delta.ErrGap) {
 				return err
 			}
 		}

@@ -18,11 +18,12 @@ type Source interface {
 	Runs() delta.Runs
 	Digest() delta.Digest
 	Live() *delta.DotSet
-	// Log returns the units in (since, Clock()] in an order in which they can be applied. ok is
-	// false when the log no longer holds every one of them.
-	Log(since crdt.VersionVector) (units iter.Seq2[delta.Unit, error], ok bool, err error)
+	// Log returns the units in (since, Clock()] in an order in which they can be applied, each
+	// with the run that issued it, which need not be the latest one. ok is false when the log no
+	// longer holds every one of them.
+	Log(since crdt.VersionVector) (units iter.Seq2[delta.Issued, error], ok bool, err error)
 	// Unit returns the unit of origin that begins at first, if the log holds it.
-	Unit(origin crdt.ReplicaID, first uint64) (delta.Unit, bool, error)
+	Unit(origin crdt.ReplicaID, first uint64) (delta.Issued, bool, error)
 	// Entries returns every live entry whose dot since does not cover, once each, in any order.
 	Entries(since crdt.VersionVector) iter.Seq2[crdt.Entry, error]
 	Close() error
@@ -45,8 +46,9 @@ type Sink interface {
 	// Stage keeps entries by dot until a flip takes them, also across sessions. It may forget
 	// them between sessions, never within one.
 	Stage([]crdt.Entry) error
-	// ApplyUnits applies units as gossip does: in order, dropping what is covered. The runs
-	// are taken over with them.
+	// ApplyUnits applies units as gossip does: in order, dropping what is covered. The runs,
+	// which issued all of the units of their replicas, are taken over with them. It returns
+	// delta.ErrMalformed for a unit that nobody may apply.
 	ApplyUnits([]delta.Unit, delta.Runs) error
 	// Flip joins what was pulled, atomically. See Flip. It returns ErrFork, and changes
 	// nothing, when To covers a seq of the own replica id that was not issued.

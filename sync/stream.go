@@ -12,6 +12,7 @@ import (
 type stream struct {
 	pull   func() ([]byte, error, bool)
 	stop   func()
+	chunk  int // bytes
 	credit uint64
 	buf    []byte // what chunks were cut from stays as it is
 	total  uint64 // items so far
@@ -19,7 +20,10 @@ type stream struct {
 	ended  bool   // the end was sent
 }
 
-func (s *stream) begin(items iter.Seq2[[]byte, error]) { s.pull, s.stop = iter.Pull2(items) }
+func (s *stream) begin(items iter.Seq2[[]byte, error], chunk int) {
+	s.pull, s.stop = iter.Pull2(items)
+	s.chunk = chunk
+}
 
 func (s *stream) close() {
 	if s.stop != nil {
@@ -43,7 +47,7 @@ func (s *stream) next(credit uint64) ([]*message, error) {
 			break
 		}
 		s.credit--
-		n := min(len(s.buf), chunkBytes)
+		n := min(len(s.buf), s.chunk)
 		ms = append(ms, pack(s.buf[:n]))
 		s.buf = s.buf[n:]
 	}
@@ -52,7 +56,7 @@ func (s *stream) next(credit uint64) ([]*message, error) {
 
 // fill gets items until a chunk is full or they end.
 func (s *stream) fill() error {
-	for !s.dry && len(s.buf) < chunkBytes {
+	for !s.dry && len(s.buf) < s.chunk {
 		item, err, ok := s.pull()
 		switch {
 		case !ok:
@@ -67,10 +71,14 @@ func (s *stream) fill() error {
 	return nil
 }
 
-// Tags of the items of a state: the first byte.
+// Tags of the items of a stream: the first byte.
 const (
+	// Of a state.
 	itemEntry = 1 // delta.AppendEntry
 	itemDots  = 2 // delta.AppendDotSet: live, and content that the receiver said it has
+	// Of the log.
+	itemUnit = 3 // delta.AppendUnit
+	itemRuns = 4 // delta.AppendRuns: which issued those units of their replicas that follow
 )
 
 // pieceDots is how many dots one message or item names; in the worst case a dot takes some

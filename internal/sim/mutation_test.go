@@ -59,6 +59,11 @@ func (s *source) Entries(since crdt.VersionVector) iter.Seq2[crdt.Entry, error] 
 	"iter"
 `},
 	}},
+	{"units of the log go with the sender's latest run", []edit{
+		{"store/source.go", `!yield(delta.Issued{Unit: u, Run: issuerOf(u, l.Issuers)}, nil)`,
+			`!yield(delta.Issued{Unit: u, Run: s.v.runs[u.Origin]}, nil)`},
+		{"sync/pull_stream.go", ` || run.First > u.First {`, ` {`},
+	}},
 	{"half the state comes from one sender and half from another", []edit{
 		{"sync/pull.go", `	p.phase = pullMode
 	if mismatch {`, `	p.phase = pullMode

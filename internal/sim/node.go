@@ -71,9 +71,8 @@ func (n *node) boot() {
 	n.w.must(err, "namespace of %s", n.id)
 	n.copy = replica.New(n.ns)
 	n.ns.Subscribe(func(c store.Commit) { n.commits = append(n.commits, c) })
-	cfg := peersync.DefaultConfig()
+	cfg := n.w.cfg.sync()
 	cfg.Seed = n.w.rng.Uint64()
-	cfg.LogMaxDots = n.w.cfg.LogMaxDots
 	n.engine = peersync.NewEngine(cfg, n.copy.Status())
 	n.up, n.busy, n.applies, n.commits = true, false, nil, nil
 	n.start++
@@ -196,7 +195,7 @@ func (n *node) applyLater() {
 		err := n.copy.Apply(context.Background(), a.Units, a.Runs)
 		n.settle()
 		if err != nil {
-			n.handle(peersync.ApplyFailed{Err: err})
+			n.handle(peersync.ApplyFailed{Err: err, From: a.From})
 		}
 		n.applyLater()
 	})

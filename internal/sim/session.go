@@ -3,6 +3,7 @@ package sim
 import (
 	"context"
 	"errors"
+	"slices"
 
 	peersync "github.com/anabranchdb/anabranch/sync"
 )
@@ -25,8 +26,7 @@ func (w *World) pull(a, b *node, unit peersync.UnitRef) {
 		there: &link{from: a, to: b}, back: &link{from: b, to: a}}
 	a.pull = s
 	w.sessions = append(w.sessions, s)
-	cfg := peersync.DefaultConfig()
-	cfg.LogMaxDots = w.cfg.LogMaxDots
+	cfg := w.cfg.sync()
 	if unit == (peersync.UnitRef{}) {
 		s.pull = peersync.NewPull(cfg, a.copy.Sink(context.Background()))
 	} else {
@@ -108,15 +108,11 @@ func (w *World) end(s *session, err error) {
 // cutSessions ends the sessions whose ends no longer hear each other, and forgets those that
 // are over.
 func (w *World) cutSessions() {
-	var running []*session
 	for _, s := range w.sessions {
 		fresh := s.puller.start == s.starts[0] && s.server.start == s.starts[1]
 		if !s.over && (!fresh || !w.connected(s.puller, s.server)) {
-			w.cut(s)
-		}
-		if !s.over {
-			running = append(running, s)
+			w.cut(s) // whose end may begin another one
 		}
 	}
-	w.sessions = running
+	w.sessions = slices.DeleteFunc(w.sessions, func(s *session) bool { return s.over })
 }

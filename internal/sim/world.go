@@ -23,11 +23,19 @@ type Config struct {
 	CutPercent       int // of sessions
 	Partitions       int
 	Restarts         int
-	// LargeEntries, MaxLogBytes and LogMaxDots are small, so that redo records, truncated logs
-	// and pulls from the state are the rule.
+	// LargeEntries, MaxLogBytes, LogMaxDots and ChunkBytes are small, so that redo records,
+	// truncated logs, pulls from the state, and pulls of half the log are the rule.
 	LargeEntries int
 	MaxLogBytes  uint64
 	LogMaxDots   uint64
+	ChunkBytes   int
+}
+
+// sync returns the configuration of engines and sessions.
+func (c Config) sync() peersync.Config {
+	cfg := peersync.DefaultConfig()
+	cfg.LogMaxDots, cfg.ChunkBytes, cfg.Window = c.LogMaxDots, c.ChunkBytes, 2
+	return cfg
 }
 
 // ConfigOf draws a world from a seed.
@@ -36,10 +44,11 @@ func ConfigOf(seed uint64) Config {
 	return Config{
 		Seed: seed, Nodes: 2 + rng.IntN(3), Writes: 40 + rng.IntN(60),
 		LossPercent: rng.IntN(60), DuplicatePercent: rng.IntN(40), CutPercent: rng.IntN(60),
-		Partitions: rng.IntN(5), Restarts: rng.IntN(4),
+		Partitions: rng.IntN(5), Restarts: rng.IntN(10),
 		LargeEntries: []int{2, 8, 4096}[rng.IntN(3)],
 		MaxLogBytes:  []uint64{1, 500, 1 << 20}[rng.IntN(3)],
 		LogMaxDots:   []uint64{1, 30, 10_000}[rng.IntN(3)],
+		ChunkBytes:   []int{100, 1000, 256 << 10}[rng.IntN(3)],
 	}
 }
 

@@ -1,6 +1,7 @@
 package p2p
 
 import (
+	"errors"
 	"maps"
 	"sync/atomic"
 	"time"
@@ -40,8 +41,8 @@ func (a *applier) full() bool {
 	return a.waiting.Load() >= int64(a.run.node.opts.Limits.ApplyBytes)
 }
 
-// work is the goroutine of the applier. After a failure everything that waits is given back too:
-// it would only follow a gap.
+// work is the goroutine of the applier. After a failure of the copy everything that waits is given
+// back too: it would only follow a gap.
 func (a *applier) work() {
 	c := a.run
 	for {
@@ -49,6 +50,9 @@ func (a *applier) work() {
 		for len(queue) > 0 {
 			n, merged := merge(queue)
 			err := c.copy.Apply(c.ctx, merged.Units, merged.Runs)
+			if theirs(err) {
+				err = a.oneByOne(queue[:n])
+			}
 			a.waiting.Add(-merged.bytes)
 			queue = queue[n:]
 			if c.ctx.Err() != nil {
@@ -66,15 +70,41 @@ func (a *applier) work() {
 	}
 }
 
-func (a *applier) giveBack(rest []sizedApply, err error) {
+// theirs reports whether an apply failed for its units and not for the copy, which has taken the
+// others.
+func theirs(err error) bool {
+	return errors.Is(err, delta.ErrMalformed) || errors.Is(err, delta.ErrGap)
+}
+
+// oneByOne finds out whose units were refused, by applying again what was merged: what went well is
+// dropped as covered. It returns a failure of the copy.
+func (a *applier) oneByOne(queue []sizedApply) error {
+	c := a.run
+	for _, s := range queue {
+		err := c.copy.Apply(c.ctx, s.Units, s.Runs)
+		if err != nil && !theirs(err) {
+			return err
+		}
+		if err != nil {
+			a.failed(err, s.From)
+		}
+	}
+	return nil
+}
+
+func (a *applier) failed(err error, from peersync.PeerID) {
 	c := a.run
 	c.node.stats.applyFailures.Add(1)
 	c.node.log.Warn("apply failed", "namespace", c.name, "err", err)
+	c.inbox.refresh()
+	c.inbox.force(peersync.ApplyFailed{Err: err, From: from})
+}
+
+func (a *applier) giveBack(rest []sizedApply, err error) {
 	for _, s := range rest {
 		a.waiting.Add(-s.bytes)
 	}
-	c.inbox.refresh()
-	c.inbox.force(peersync.ApplyFailed{Err: err})
+	a.failed(err, "")
 }
 
 // maxApplyBytes is where merging stops.

@@ -186,19 +186,19 @@ func (s *memSource) Digest() delta.Digest      { return s.st.Digest }
 func (s *memSource) Live() *delta.DotSet       { return live(s.state) }
 func (s *memSource) Close() error              { return nil }
 
-func (s *memSource) Log(since crdt.VersionVector) (iter.Seq2[delta.Unit, error], bool, error) {
+func (s *memSource) Log(since crdt.VersionVector) (iter.Seq2[delta.Issued, error], bool, error) {
 	have := since.Clone()
-	var units []delta.Unit
+	var units []delta.Issued
 	for _, u := range s.log {
 		if u.Last > have[u.Origin] {
 			if u.First != have[u.Origin]+1 {
 				return nil, false, nil
 			}
 			have[u.Origin] = u.Last
-			units = append(units, u)
+			units = append(units, delta.Issued{Unit: u, Run: s.st.Runs[u.Origin]})
 		}
 	}
-	return func(yield func(delta.Unit, error) bool) {
+	return func(yield func(delta.Issued, error) bool) {
 		for _, u := range units {
 			if !yield(u, nil) {
 				return
@@ -207,13 +207,13 @@ func (s *memSource) Log(since crdt.VersionVector) (iter.Seq2[delta.Unit, error],
 	}, have.CoversAll(s.st.Clock), nil
 }
 
-func (s *memSource) Unit(origin crdt.ReplicaID, first uint64) (delta.Unit, bool, error) {
+func (s *memSource) Unit(origin crdt.ReplicaID, first uint64) (delta.Issued, bool, error) {
 	for _, u := range s.log {
 		if u.Origin == origin && u.First == first {
-			return u, true, nil
+			return delta.Issued{Unit: u, Run: s.st.Runs[u.Origin]}, true, nil
 		}
 	}
-	return delta.Unit{}, false, nil
+	return delta.Issued{}, false, nil
 }
 
 func (s *memSource) Entries(since crdt.VersionVector) iter.Seq2[crdt.Entry, error] {
@@ -304,7 +304,7 @@ func TestMemCopyIsACopy(t *testing.T) {
 		t.Fatal("the log is not complete")
 	}
 	for u, err := range units {
-		if err = cmp.Or(err, b.Apply(t.Context(), []delta.Unit{u}, nil)); err != nil {
+		if err = cmp.Or(err, b.Apply(t.Context(), []delta.Unit{u.Unit}, nil)); err != nil {
 			t.Fatal(err)
 		}
 	}
