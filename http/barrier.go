@@ -3,6 +3,7 @@ package http
 import (
 	"net/http"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/anabranchdb/anabranch/crdt"
@@ -12,11 +13,11 @@ import (
 // if it had not asked for a wait.
 const maxWaiters = 256
 
-// Pauses between two looks at what the peers have told, and the least between two questions.
+// Pauses between two looks at what the peers have told, with a question to them each, unless
+// another request has just asked.
 const (
-	firstLook = time.Millisecond
+	firstLook = 2 * time.Millisecond
 	lastLook  = 50 * time.Millisecond
-	askPause  = 100 * time.Millisecond
 )
 
 // Barrier is the body of POST to the sync status.
@@ -72,6 +73,7 @@ func postSync(r *request) (*reply, error) {
 		if ask == "*" {
 			ask = ""
 		}
+		r.backend.cluster.Ask(ns.Name(), ask)
 		reached, err = r.waitPeers(ns.Name(), ask, func() bool { return b.reached(r.backend.cluster.Sync(ns.Name()), ns.Clock()) })
 		if err != nil {
 			return nil, err
@@ -144,14 +146,11 @@ func (b *barrier) reached(peers []PeerSync, clock crdt.VersionVector) bool {
 	return len(b.open) == 0
 }
 
-// waitPeers asks a peer, or all if peer is empty, for its clock, and calls done until it reports
-// true or the time of Prefer: wait is over. Without that preference it is called once. It returns
-// an error when the client has gone or the daemon is shutting down.
+// waitPeers calls done until it reports true or the time of Prefer: wait is over, and has a peer,
+// or all if peer is empty, tell its clock in between. Without that preference done is called once.
+// An error is returned when the client has gone or the daemon is shutting down.
 func (r *request) waitPeers(ns, peer string, done func() bool) (bool, error) {
-	c := r.backend.cluster
-	c.Ask(ns, peer)
-	asked := time.Now()
-	if done() || r.wait == 0 || c.Halted(ns) != "" {
+	if done() || r.wait == 0 || r.backend.cluster.Halted(ns) != "" {
 		r.applied = r.applied || r.waits
 		return done(), nil
 	}
@@ -162,7 +161,7 @@ func (r *request) waitPeers(ns, peer string, done func() bool) (bool, error) {
 	r.applied = true
 	// The limit of time for reading a request is not one for waiting.
 	_ = r.control.SetReadDeadline(time.Now().Add(r.wait + headerTimeout))
-	over := time.NewTimer(r.wait)
+	over := time.NewTimer(time.Until(r.began.Add(r.wait)))
 	defer over.Stop()
 	pause := firstLook
 	look := time.NewTimer(pause)
@@ -180,11 +179,30 @@ func (r *request) waitPeers(ns, peer string, done func() bool) (bool, error) {
 		if done() {
 			return true, nil
 		}
-		if time.Since(asked) >= askPause {
-			c.Ask(ns, peer)
-			asked = time.Now()
-		}
+		r.handler.asks.ask(r.backend.cluster, ns, peer, pause)
 		pause = min(2*pause, lastLook)
 		look.Reset(pause)
 	}
+}
+
+// asks remembers when peers were asked for their clocks, so that many requests that wait do not ask
+// more than one that does.
+type asks struct {
+	mu   sync.Mutex
+	last map[[2]string]time.Time // by namespace and peer
+}
+
+// ask asks unless that was done within the time given.
+func (a *asks) ask(c Cluster, ns, peer string, within time.Duration) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	key, now := [2]string{ns, peer}, time.Now()
+	if now.Sub(a.last[key]) < within {
+		return
+	}
+	if a.last == nil {
+		a.last = map[[2]string]time.Time{}
+	}
+	a.last[key] = now
+	c.Ask(ns, peer)
 }

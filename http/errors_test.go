@@ -96,7 +96,11 @@ func TestProblems(t *testing.T) {
 		// queries
 		{kindBadRequest, "GET", ns + "/registers/r?shape=typed", "", nil},
 		{kindBadRequest, "GET", ns + "/maps/m?shape=Typed", "", nil},
-		{kindBadRequest, "PUT", ns + "/registers/r?acks=1", "1", nil},
+		{kindBadRequest, "PUT", ns + "/registers/r?acks=0", "1", nil},
+		{kindBadRequest, "PUT", ns + "/registers/r?acks=1001", "1", nil},
+		{kindBadRequest, "PUT", ns + "/registers/r?acks=", "1", nil},
+		{kindBadRequest, "GET", ns + "/registers/r?acks=1", "", nil},
+		{kindBadRequest, "POST", ns + "/sync?acks=1", "{}", nil},
 		{kindBadRequest, "GET", ns + "/maps/m?prefix=a", "", nil},
 		{kindBadRequest, "GET", ns + "/keys?limit=0", "", nil},
 		{kindBadRequest, "GET", ns + "/keys?limit=-1", "", nil},

@@ -71,6 +71,8 @@ func (s spec) appendJSON(b []byte) []byte { return append(b, s...) }
 
 // queryParams describe the query parameters, by name.
 var queryParams = map[string]*huma.Param{
+	acksParam: {Schema: &huma.Schema{Type: "integer", Minimum: new(float64(1)), Maximum: new(float64(maxAcks))},
+		Description: "Answer once that many peers have told that they hold the write, or with 202 when the time of Prefer: wait is over."},
 	"cursor":  {Schema: &huma.Schema{Type: "string"}, Description: "The value of next in the page before."},
 	"include": {Schema: &huma.Schema{Type: "string", Enum: []any{"value"}}, Description: "What else a change tells."},
 	"since": {Schema: &huma.Schema{Type: "string", Default: "now"},
@@ -97,7 +99,7 @@ var headerParams = []*huma.Param{
 	{Name: contextHeader, In: "header", Schema: &huma.Schema{Type: "string"},
 		Description: "A token from an earlier reply: be at least as fresh; removals and register writes supersede exactly what it covers."},
 	{Name: "Prefer", In: "header", Schema: &huma.Schema{Type: "string"},
-		Description: "wait=SECONDS, at most 60: how long to wait for what the token covers."},
+		Description: "wait=SECONDS, at most 60: how long to wait for what the token covers, and for acks."},
 }
 
 // conditionParams are the headers of routes about one object.
@@ -125,6 +127,11 @@ func (rt *route) parameters() []*huma.Param {
 		p.Name, p.In = name, "query"
 		params = append(params, &p)
 	}
+	if rt.writes() {
+		p := *queryParams[acksParam]
+		p.Name, p.In = acksParam, "query"
+		params = append(params, &p)
+	}
 	if rt.token {
 		params = append(params, headerParams...)
 	}
@@ -145,8 +152,11 @@ func (rt *route) response(schemas huma.Registry, status int) *huma.Response {
 		text := &huma.Schema{Type: "string"}
 		res.Headers = map[string]*huma.Param{
 			contextHeader:        {Schema: text, Description: "The token of what this reply saw or wrote."},
-			"Preference-Applied": {Schema: text, Description: "wait=SECONDS, when a token was sent and the preference was honoured."},
+			"Preference-Applied": {Schema: text, Description: "wait=SECONDS, when a token was sent or acks were asked for and the preference was honoured."},
 		}
+	}
+	if rt.writes() {
+		res.Headers[acksHeader] = &huma.Param{Schema: &huma.Schema{Type: "integer"}, Description: "With acks: how many peers have told that they hold the write."}
 	}
 	if rt.waits {
 		text := &huma.Schema{Type: "string"}

@@ -19,6 +19,7 @@ type reply struct {
 	etag     string // of an object
 	applied  string // Preference-Applied
 	location string
+	acks     string // Anabranch-Acks
 	body     any    // written as JSON; nil for none
 	media    string // of a stream that is not of lines
 	// stream writes a body of lines, or of media, in place of body; close is called in any case.
@@ -87,11 +88,21 @@ func (r *request) commit(fn func(tx Tx, seen crdt.VersionVector) (body any, err 
 	if err != nil {
 		return nil, err
 	}
-	rep, err := r.reply(receipt.Clock, body, nil)
-	if err == nil {
-		rep.etag = r.etag
+	acks, err := r.acknowledged(ns, receipt.Clock)
+	if err != nil {
+		return nil, err
 	}
-	return rep, err
+	rep, err := r.reply(receipt.Clock, body, nil)
+	if err != nil {
+		return nil, err
+	}
+	if rep.etag = r.etag; r.acks > 0 {
+		rep.acks = strconv.Itoa(acks)
+		if acks < r.acks {
+			rep.status = http.StatusAccepted
+		}
+	}
+	return rep, nil
 }
 
 // reply adds the token of clock to a body or to a problem that tells of absence.
@@ -125,6 +136,7 @@ func (rep *reply) write(h *Handler, w http.ResponseWriter, r *http.Request) {
 	setHeader(header, "Etag", rep.etag)
 	setHeader(header, "Preference-Applied", rep.applied)
 	setHeader(header, "Location", rep.location)
+	setHeader(header, acksHeader, rep.acks)
 	header.Set("Cache-Control", "no-store")
 	switch {
 	case rep.stream != nil:

@@ -33,11 +33,13 @@ type request struct {
 	backend *backend
 	query   url.Values
 	body    []byte
-	media   string        // of the body
+	media   string // of the body
+	began   time.Time
 	wait    time.Duration // of Prefer: wait, at most maxWait
 	waits   bool          // Prefer: wait was given
 	applied bool          // … and honoured
 	match   conditions
+	acks    int       // how many are asked for, 0 for none
 	etag    string    // that the write made, where it is known
 	ns      Namespace // once it was looked up
 }

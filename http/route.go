@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/anabranchdb/anabranch/crdt"
@@ -53,6 +54,9 @@ type route struct {
 	handle func(*request) (*reply, error)
 }
 
+// writes reports whether the route changes data.
+func (rt *route) writes() bool { return rt.token && rt.method != http.MethodGet }
+
 // register puts every route of the table into the router and the description.
 func (h *Handler) register() {
 	var requests []*huma.Schema
@@ -72,7 +76,7 @@ func (h *Handler) register() {
 
 // serve runs one request through the checks of its route, and then the route.
 func (h *Handler) serve(rt *route, w http.ResponseWriter, r *http.Request) {
-	rq := &request{route: rt, handler: h, http: r, backend: h.backend.Load()}
+	rq := &request{began: time.Now(), route: rt, handler: h, http: r, backend: h.backend.Load()}
 	rep, err := rq.run(w)
 	if err != nil {
 		h.fail(w, r, err)
@@ -132,7 +136,7 @@ func (r *request) checkQuery() error {
 	}
 	for name, values := range r.query {
 		switch {
-		case !slices.Contains(r.route.query, name):
+		case !slices.Contains(r.route.query, name) && !(name == acksParam && r.route.writes()):
 			return badRequest("the query parameter %q is not one of this route%s", name, listed(r.route.query))
 		case len(values) > 1:
 			return badRequest("the query parameter %q stands twice", name)
@@ -140,7 +144,10 @@ func (r *request) checkQuery() error {
 			return badRequest("the query parameter %q is not valid UTF-8", name)
 		}
 	}
-	return nil
+	if n, ok := r.param(acksParam); ok {
+		r.acks, err = parseAcks(n)
+	}
+	return err
 }
 
 func listed(names []string) string {
@@ -208,6 +215,9 @@ func (rt *route) operation(schemas huma.Registry) *huma.Operation {
 	}
 	if rt.object != 0 && rt.method == http.MethodGet {
 		op.Responses[statusText(http.StatusNotModified)] = &huma.Response{Description: http.StatusText(http.StatusNotModified)}
+	}
+	if rt.writes() {
+		op.Responses[statusText(http.StatusAccepted)] = rt.response(schemas, http.StatusAccepted)
 	}
 	op.Responses["default"] = &huma.Response{
 		Description: "A problem (RFC 9457).",

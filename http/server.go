@@ -52,6 +52,7 @@ type Handler struct {
 	backend atomic.Pointer[backend]
 	feeds   atomic.Int64 // readers that follow changes
 	waiters atomic.Int64 // requests that wait for peers
+	asks    asks
 	// drained ends, with errDraining as its cause, when the daemon begins to stop.
 	drained context.Context
 	drain   context.CancelCauseFunc

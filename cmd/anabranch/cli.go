@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -43,6 +44,7 @@ type cli struct {
 	printETag    bool
 	wait         time.Duration
 	timeout      time.Duration
+	acks         int
 }
 
 // data returns the path of something in the namespace.
@@ -60,7 +62,13 @@ func (c *cli) do(cmd *cobra.Command, req client.Request, show func(body []byte) 
 	if err != nil {
 		return err
 	}
-	return c.show(reply, show)
+	if err := c.show(reply, show); err != nil {
+		return err
+	}
+	if c.acks > 0 && reply.Status == http.StatusAccepted {
+		return fmt.Errorf("%w: written at this daemon; %s of %d peers have told that they hold it", errNotReached, reply.Header.Get("Anabranch-Acks"), c.acks)
+	}
+	return nil
 }
 
 // show prints a reply as do says.
@@ -101,7 +109,13 @@ func (c *cli) stream(cmd *cobra.Command, req client.Request, w io.Writer, timeou
 	if err != nil {
 		return nil, err
 	}
-	if req.Context = token; token != "" && req.Wait == 0 {
+	if c.acks > 0 {
+		if req.Query == nil {
+			req.Query = url.Values{}
+		}
+		req.Query.Set("acks", strconv.Itoa(c.acks))
+	}
+	if req.Context = token; (token != "" || c.acks > 0) && req.Wait == 0 {
 		req.Wait = c.wait
 	}
 	if req.IfMatch = c.ifMatch; c.ifAbsent {

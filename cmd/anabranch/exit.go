@@ -40,7 +40,7 @@ var exitTable = []struct {
 	{exitNotFound, "no such object, member, field or namespace"},
 	{exitConflict, "refused in the present state: a condition failed, a counter would overflow, an action that the type lacks"},
 	{exitUnreachable, "no daemon answered, or not in time; a write may or may not have happened"},
-	{exitNotYet, "the daemon has not yet all that --context stands for, or what \"sync --wait\" waits for was not reached; try again, or --wait longer"},
+	{exitNotYet, "the daemon has not yet all that --context stands for, or too few --acks came (the write stands), or what \"sync --wait\" waits for was not reached; try again, or --wait longer"},
 	{exitBusy, "the daemon is busy, shutting down, or its disk is full; try again later"},
 	{exitLocked, "serve: another daemon uses the data directory"},
 	{exitLayout, "serve: a newer version wrote the data directory"},

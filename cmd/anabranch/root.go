@@ -57,7 +57,8 @@ whenever it reaches them. These commands start a daemon, or speak to one over it
 	f.StringVar(&c.ifMatch, "if-match", "", "go on only if the object at this daemon has this `ETag`; * is any")
 	f.BoolVar(&c.ifAbsent, "if-absent", false, "write only if the object is absent at this daemon")
 	f.BoolVar(&c.printETag, "print-etag", false, "print the ETag of the object and nothing else")
-	f.DurationVar(&c.wait, "wait", 0, "how long to wait until the daemon has all that the token stands for")
+	f.IntVar(&c.acks, "acks", 0, "have a write answered once `N` peers have told that they hold it, with --wait; exit code 6 if they have not")
+	f.DurationVar(&c.wait, "wait", 0, "how long to wait until the daemon has all that the token stands for, and for --acks")
 	f.DurationVar(&c.timeout, "timeout", 30*time.Second, "how long to wait for the reply, besides --wait; 0 is for ever")
 	root.AddGroup(&cobra.Group{ID: groupData, Title: "Data:"}, &cobra.Group{ID: groupDaemon, Title: "Daemon:"}, &cobra.Group{ID: groupSync, Title: "Cluster and operation:"})
 	add := func(id string, cmds ...*cobra.Command) {
@@ -100,15 +101,15 @@ func local(cmd *cobra.Command) *cobra.Command {
 
 func (c *cli) checkGlobals(cmd *cobra.Command) error {
 	if _, ok := cmd.Annotations[noClient]; ok {
-		for _, name := range []string{"addr", "ns", "json", "context", "print-context", "if-match", "if-absent", "print-etag", "wait", "timeout"} {
+		for _, name := range []string{"addr", "ns", "json", "context", "print-context", "if-match", "if-absent", "print-etag", "acks", "wait", "timeout"} {
 			if f := cmd.Root().PersistentFlags().Lookup(name); f.Changed {
 				return usagef("--%s is for commands that speak to a daemon; %q has no use for it", name, cmd.CommandPath())
 			}
 		}
 		return nil
 	}
-	if c.wait < 0 || c.timeout < 0 {
-		return usagef("--wait and --timeout are not negative")
+	if c.wait < 0 || c.timeout < 0 || c.acks < 0 {
+		return usagef("--wait, --timeout and --acks are not negative")
 	}
 	if c.printETag && c.printContext {
 		return usagef("--print-etag and --print-context are not given together")

@@ -70,3 +70,18 @@ func TestBarrierOfTwoDaemons(t *testing.T) {
 		}
 	}
 }
+
+// A write that was acknowledged by the other daemon can be read there.
+func TestAcksOfTwoDaemons(t *testing.T) {
+	_, _, a, b := startPair(t)
+	path := []string{"v1", "ns", "default", "registers", "r"}
+	for i := range 10 {
+		r, err := a.Do(t.Context(), client.Request{Method: "PUT", Path: path, Query: map[string][]string{"acks": {"1"}}, Body: value(i), Wait: 30 * time.Second})
+		if err != nil || r.Status != http.StatusNoContent || r.Header.Get("Anabranch-Acks") != "1" {
+			t.Fatal(r, err)
+		}
+		if r, err = b.Do(t.Context(), client.Request{Method: "GET", Path: path}); err != nil || !strings.Contains(string(r.Body), fmt.Sprintf(`"value":%d,`, i)) {
+			t.Fatalf("%d is not there: %v, %v", i, r, err)
+		}
+	}
+}
