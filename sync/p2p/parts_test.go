@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"maps"
 	"os"
 	"path/filepath"
@@ -195,6 +196,29 @@ func TestAppliesAreMerged(t *testing.T) {
 	}
 	if fmt.Sprint(queue) != before {
 		t.Error("the queue was changed")
+	}
+}
+
+// TestRefusedUnitsAreBlamedOnTheirSender: what was merged with them is applied.
+func TestRefusedUnitsAreBlamedOnTheirSender(t *testing.T) {
+	n := &Node{log: slog.New(slog.DiscardHandler), opts: DefaultOptions()}
+	run := &copyRunner{node: n, copy: newMemCopy("x"), ctx: t.Context(), inbox: newInbox(DefaultOptions().Limits, &n.stats)}
+	bad := unit(3, 1, "b")
+	bad.Kills = []delta.Kill{{Prefix: bad.Entries[0].Path}} // without a clock
+	a := newApplier(run)
+	for from, u := range map[peersync.PeerID]delta.Unit{"a": unit(2, 1, "a"), "b": bad, "c": unit(4, 1, "c")} {
+		a.add(peersync.Apply{Units: []delta.Unit{u}, From: from})
+	}
+	if err := a.oneByOne(a.queue.take()); err != nil {
+		t.Fatal(err)
+	}
+	_, events := run.inbox.take()
+	failed, ok := events[0].(peersync.ApplyFailed)
+	if len(events) != 1 || !ok || failed.From != "b" || !errors.Is(failed.Err, delta.ErrMalformed) {
+		t.Errorf("events %v", events)
+	}
+	if got := run.copy.Status().Clock; len(got) != 2 || got[2] != 1 || got[4] != 1 {
+		t.Errorf("clock %v", got)
 	}
 }
 
