@@ -2,6 +2,7 @@ package http
 
 import (
 	"strings"
+	"time"
 
 	"github.com/anabranchdb/anabranch/crdt"
 )
@@ -23,6 +24,9 @@ func getExport(r *request) (*reply, error) {
 		v.Close()
 		return nil, err
 	}
+	// The deadline for the request would end its context, and a long export with it. Each chunk of
+	// the reply has a deadline of its own.
+	_ = r.control.SetReadDeadline(time.Time{})
 	rep.close = v.Close
 	rep.stream = func(out *lines) error {
 		return (&exporter{v: v, out: out, done: r.http.Context().Err}).run()

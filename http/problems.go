@@ -114,6 +114,8 @@ var rows = []struct {
 	{store.ErrNamespaceNotFound, kindNamespaceNotFound, 0, ""},
 	{store.ErrNamespaceName, kindBadRequest, 0, "a namespace is named by 1 to 63 of a-z, 0-9, '.', '_', '-', and begins with a letter or a digit"},
 	{store.ErrNamespaceStorage, kindBadRequest, 0, "the namespace exists with the other kind of storage"},
+	{store.ErrTooManyNamespaces, kindTooLarge, store.MaxNamespaces, "a daemon holds at most 4096 namespaces"},
+	{store.ErrTooLarge, kindTooLarge, 0, "the change is more than one delta can carry: delete the counters of the map in parts"},
 	{crdt.ErrOverflow, kindOverflow, 0, "the value of the counter, as this daemon sees it, would leave the range of 64-bit integers"},
 	{crdt.ErrTooLarge, kindTooLarge, crdt.MaxValueBytes, "a value has at most 262144 bytes"},
 	{crdt.ErrLongName, kindTooLarge, crdt.MaxNameBytes, "a key, a member or a field name has at most 1024 bytes"},
