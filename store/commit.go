@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"sync/atomic"
 
 	"github.com/anabranchdb/anabranch/crdt"
@@ -155,14 +156,25 @@ func (n *Namespace) runGroup(j *job) (next *job) {
 		}
 		j = nil
 		if g.large == nil && g.broken == nil && len(g.jobs) < maxGroupJobs && g.bytes < maxGroupBytes {
-			select {
-			case j = <-n.queue:
-			default:
-			}
+			j = n.another()
 		}
 	}
 	n.finish(g)
 	return j
+}
+
+// another returns a job that waits, or nil. Before it gives up it lets whoever is about to ask run
+// first: a sync that is shared by more writers costs each of them less.
+func (n *Namespace) another() *job {
+	for range 2 {
+		select {
+		case j := <-n.queue:
+			return j
+		default:
+			runtime.Gosched()
+		}
+	}
+	return nil
 }
 
 // runAlone runs a job between two groups.
