@@ -1,6 +1,7 @@
 package http
 
 import (
+	"errors"
 	"github.com/anabranchdb/anabranch/crdt"
 	"github.com/anabranchdb/anabranch/store"
 )
@@ -313,7 +314,7 @@ func (r *request) answerMap(rep *reply, key string) (*reply, error) {
 	base := crdt.Object(crdt.Map, key)
 	m, err := readMap(v, base, page{})
 	switch {
-	case err == errLargeMap:
+	case errors.Is(err, errLargeMap):
 		// The cursor in the reply is one of GET.
 		first := page{limit: defaultLimit, asked: true, query: binding(mapPattern, ns.Name(), string(base))}
 		m, err = readMap(v, base, first)

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"strconv"
 	"time"
@@ -108,7 +109,7 @@ func (r *request) commit(fn func(tx Tx, seen crdt.VersionVector) (body any, err 
 // reply adds the token of clock to a body or to a problem that tells of absence.
 func (r *request) reply(clock crdt.VersionVector, body any, err error) (*reply, error) {
 	token := encodeToken(r.name("ns"), clock)
-	if p, ok := err.(*Problem); ok && p.Status == http.StatusNotFound {
+	if p := (*Problem)(nil); errors.As(err, &p) && p.Status == http.StatusNotFound {
 		p.setHeader(contextHeader, token)
 		if r.applied {
 			p.setHeader("Preference-Applied", r.preference())

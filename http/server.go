@@ -168,7 +168,7 @@ func (h *Handler) recover(t *tracker, r *http.Request) {
 	if cause == nil {
 		return
 	}
-	if cause == http.ErrAbortHandler {
+	if cause == http.ErrAbortHandler { //nolint:errorlint // it is the panic's value
 		panic(cause)
 	}
 	h.log.Error("panic in a request", "method", r.Method, "path", r.URL.Path, "panic", cause, "stack", string(debug.Stack()))
