@@ -2,6 +2,7 @@ package http
 
 import (
 	"errors"
+
 	"github.com/anabranchdb/anabranch/crdt"
 	"github.com/anabranchdb/anabranch/store"
 )
