@@ -16,6 +16,8 @@ type PebbleOptions struct {
 	MemTableBytes uint64
 	// Relaxed gives up durability: wait does not wait, and a crash of the machine, or the process,
 	// loses the last batches. What is left is still a prefix of what was applied.
+	// It is for measurements: a Store does not know of it, and after a crash a copy that has told its
+	// peers of what was lost would use the same dots again.
 	Relaxed bool
 	// Event is told what an operator wants to know. It must be quick, and must not call the backend.
 	Event func(PebbleEvent)
