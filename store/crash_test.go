@@ -257,19 +257,19 @@ func (h *history) converge() {
 	h.t.Helper()
 	n := h.n
 	mustCommit(h.t, n, increment(100))
-	for range 2 {
+	var a, b Status
+	for range 5 {
 		if err := errors.Join(pull(h.t, h.peer, n), pull(h.t, n, h.peer)); err != nil {
 			h.t.Fatal(err)
 		}
+		// What either side purges after a join is a change of its own, which the next round carries.
+		checkConsistency(h.t, n)
+		checkConsistency(h.t, h.peer)
+		if a, b = n.Status(), h.peer.Status(); a.Clock.Compare(b.Clock) == crdt.Equal && a.Digest == b.Digest {
+			return
+		}
 	}
-	checkConsistency(h.t, n)
-	checkConsistency(h.t, h.peer)
-	if err := pull(h.t, h.peer, n); err != nil {
-		h.t.Fatal(err)
-	}
-	if a, b := n.Status(), h.peer.Status(); a.Clock.Compare(b.Clock) != crdt.Equal || a.Digest != b.Digest {
-		h.t.Errorf("no convergence: %v %v, %v %v", a.Clock, a.Digest, b.Clock, b.Digest)
-	}
+	h.t.Errorf("no convergence: %v %v, %v %v", a.Clock, a.Digest, b.Clock, b.Digest)
 }
 
 // TestPowerLoss takes the power away at each batch of the same history, on Pebble.
