@@ -133,6 +133,35 @@
 //	-        | inc f 1            | assign f a         | f=a|1
 //	-        | assign f a         | assign f.g b       | f=a f.g=b
 //
+// Values of registers and members of sets can have a deadline: from then on they are hidden, and
+// some time later a replica reaps them, which is a removal like any other. Here a set, with the
+// deadlines of its members, seen by replicas whose clocks stand at 0 in the beginning; "at 9" lets
+// time pass, and both read at the later of their two times.
+//
+//	expiring | operation                  | expiring
+//	-        | add x until 9              | x@9
+//	-        | add x until 9, at 8        | x@9
+//	x@9      | at 9                       | -
+//	x@9      | add x                      | x
+//	x        | add x until 9              | x@9
+//	x@9      | add x until 12, at 9       | x@12
+//	x@9      | at 9, add x until 12       | x@12
+//	x@9      | at 9, add x                | x
+//	x@9      | at 8, reap                 | x@9
+//	x@9      | at 9, reap                 | -
+//	x@9 y    | at 9, reap                 | y
+//	x@9      | remove x                   | -
+//
+//	expiring | here                       | there             | joined
+//	-        | add x until 9              | add x until 12    | x@12
+//	-        | add x until 9              | add x             | x
+//	-        | add x until 9, at 9        | add x until 12    | x@12
+//	x@9      | add x until 12             | at 9, reap        | x@12
+//	x@9      | add x                      | at 9, reap        | x
+//	x@9      | at 9, reap, add x until 12 | at 9, reap        | x@12
+//	x@9      | at 9, reap                 | at 9, reap        | -
+//	x@9      | add x until 12             | remove x          | x@12
+//
 // # The counter
 //
 // An embedded counter is easy to get wrong. With a running total per replica that a reset

@@ -33,18 +33,20 @@ const MaxValueBytes = 256 << 10
 // Entry is an immutable datum named by its dot. It is never changed, only superseded or
 // removed. Value is shared by all copies of an entry and must not be written.
 type Entry struct {
-	Dot   Dot
-	Path  Path
-	Kind  Kind
-	Time  Timestamp
-	Value []byte
+	Dot  Dot
+	Path Path
+	Kind Kind
+	Time Timestamp
+	// Expires hides the entry from reads from then on, if Kind.MayExpire; 0 is never.
+	Expires Deadline
+	Value   []byte
 	// Extra holds fields of a later version, as they were encoded: kept, never read.
 	Extra []byte
 }
 
 // Equal reports whether e and o are the same datum in every part.
 func (e Entry) Equal(o Entry) bool {
-	return e.Dot == o.Dot && e.Path == o.Path && e.Kind == o.Kind && e.Time == o.Time &&
+	return e.Dot == o.Dot && e.Path == o.Path && e.Kind == o.Kind && e.Time == o.Time && e.Expires == o.Expires &&
 		bytes.Equal(e.Value, o.Value) && bytes.Equal(e.Extra, o.Extra)
 }
 

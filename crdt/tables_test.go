@@ -17,6 +17,7 @@ type row struct {
 	state string
 	ops   []string
 	want  string
+	now   [3]Deadline // of each replica
 }
 
 // TestTruthTables runs the rows of the tables in the package comment.
@@ -53,35 +54,45 @@ func readTables(t *testing.T) []row {
 		case of == "":
 			of = cells[0]
 		default:
-			rows = append(rows, row{of, cells[0], cells[1:n], cells[n]})
+			rows = append(rows, row{of: of, state: cells[0], ops: cells[1:n], want: cells[n]})
 		}
 	}
 	return rows
 }
 
 func (r row) run(t *testing.T, writer int) {
+	r.now = [3]Deadline{1, 1, 1}
 	rs := []*replica{newReplica(1), newReplica(2), newReplica(3)}
 	r.prepare(rs[writer], rs[(writer+1)%3])
-	for _, x := range rs {
+	for i, x := range rs {
 		x.join(rs[writer])
-		if got := r.show(t, x); got != r.state {
+		if got := r.show(t, x, r.now[i]); got != r.state {
 			t.Fatalf("began with %q, want %q", got, r.state)
 		}
 	}
 	for i, ops := range r.ops {
 		before := rs[i].state.Clone()
 		for op := range strings.SplitSeq(ops, ", ") {
-			r.do(rs[i], Timestamp(10+10*i), op)
+			switch word, arg, _ := strings.Cut(op, " "); word {
+			case "at":
+				r.now[i] = deadline(t, arg)
+			case "reap":
+				r.reap(rs[i], r.now[i])
+			default:
+				r.do(rs[i], Timestamp(10+10*i), op)
+			}
 		}
 		if len(r.ops) == 1 && r.state == "-" && r.want == "-" && !rs[i].state.Equal(before) {
 			t.Error("an operation on nothing has left a trace")
 		}
 	}
+	latest := max(r.now[0], r.now[1])
+	r.now = [3]Deadline{latest, latest, latest}
 	for range 2 { // the second time after all have purged
 		rs[0].join(rs[len(r.ops)-1])
 		rs[len(r.ops)-1].join(rs[0])
 		for i := range r.ops {
-			if got := r.show(t, rs[i]); got != r.want {
+			if got := r.show(t, rs[i], r.now[i]); got != r.want {
 				t.Errorf("first written by %v: %v shows %q, want %q", rs[writer].id, rs[i].id, got, r.want)
 			}
 			rs[i].purge()
@@ -101,6 +112,10 @@ func (r row) prepare(w, other *replica) {
 	case "set":
 		for _, m := range words {
 			r.do(w, 5, "add "+m)
+		}
+	case "expiring":
+		for _, m := range words {
+			r.do(w, 5, "add "+strings.Replace(m, "@", " until ", 1))
 		}
 	case "counter":
 		if r.state != "-" {
@@ -126,6 +141,7 @@ func (r row) prepare(w, other *replica) {
 var tableObjects = map[string]Path{
 	"register": Object(Register, "r"),
 	"set":      Object(Set, "s"),
+	"expiring": Object(Set, "e"),
 	"counter":  Object(Counter, "c"),
 	"map":      Object(Map, "m"),
 }
@@ -139,7 +155,7 @@ func (r row) do(x *replica, at Timestamp, op string) {
 		place = place.Fields(strings.Split(args[0], ".")...)
 		args = args[1:]
 	}
-	arg := strings.Join(args, " ")
+	arg, until, _ := strings.Cut(strings.Join(args, " "), " until ")
 	t := x.begin()
 	defer t.commit()
 	live := func(p Path) []Entry { return x.state.At(p) }
@@ -149,7 +165,15 @@ func (r row) do(x *replica, at Timestamp, op string) {
 		t.apply(Assign(live(p), p, t.next(), at, []byte(arg), nil))
 	case "add":
 		p := place.Leaf(Set).Member(arg)
-		t.apply(Add(live(p), p, t.next(), at))
+		e := Add(live(p), p, t.next(), at)
+		if until != "" {
+			ms, err := strconv.ParseUint(until, 10, 64)
+			if err != nil {
+				panic(err)
+			}
+			e = e.Until(Deadline(ms))
+		}
+		t.apply(e)
 	case "inc":
 		p := place.Leaf(Counter)
 		n, err := strconv.ParseInt(arg, 10, 64)
@@ -163,7 +187,7 @@ func (r row) do(x *replica, at Timestamp, op string) {
 		t.apply(e)
 	case "remove":
 		p := place.Leaf(Register)
-		if r.of == "set" {
+		if r.of != "register" {
 			p = place.Leaf(Set).Member(arg)
 		}
 		t.apply(Remove(live(p), nil))
@@ -175,15 +199,20 @@ func (r row) do(x *replica, at Timestamp, op string) {
 }
 
 // show writes a state as the tables do.
-func (r row) show(t *testing.T, x *replica) string {
+func (r row) show(t *testing.T, x *replica, now Deadline) string {
 	prefix := tableObjects[r.of]
 	b, err := NewTreeBuilder(prefix)
 	if err != nil {
 		t.Fatal(err)
 	}
+	ends := map[string]Deadline{}
 	for _, p := range x.under(prefix) {
-		if err := b.Add(p, x.state.At(p)); err != nil {
+		live := Unexpired(x.state.At(p), now)
+		if err := b.Add(p, live); err != nil {
 			t.Fatal(err)
+		}
+		if until := VisibleUntil(p.LeafType(), live); until != 0 {
+			ends[memberOf(t, p)] = until
 		}
 	}
 	tree := b.Tree()
@@ -193,6 +222,12 @@ func (r row) show(t *testing.T, x *replica) string {
 		return "-"
 	case r.of == "map":
 		return strings.Join(showFields(c.Fields, ""), " ")
+	case r.of == "expiring":
+		for i, m := range c.Members {
+			if d, ok := ends[m]; ok {
+				c.Members[i] = fmt.Sprintf("%s@%d", m, d)
+			}
+		}
 	}
 	return strings.Trim(showChild(c, " "), "{}")
 }
@@ -224,4 +259,29 @@ func showChild(c Child, separator string) string {
 		return "{" + strings.Join(c.Members, separator) + "}"
 	}
 	return c.Count.String()
+}
+
+func memberOf(t *testing.T, p Path) string {
+	parts, err := p.Parse()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return parts.Member
+}
+
+func deadline(t *testing.T, s string) Deadline {
+	ms, err := strconv.ParseUint(s, 10, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return Deadline(ms)
+}
+
+// reap removes what is over everywhere in a replica, without any grace.
+func (r row) reap(x *replica, now Deadline) {
+	t := x.begin()
+	defer t.commit()
+	for _, p := range x.under(tableObjects[r.of]) {
+		t.apply(Reap(x.state.At(p), x.id, now, now))
+	}
 }

@@ -27,6 +27,8 @@ func TestValidate(t *testing.T) {
 		{"entry before the unit", func(u *Unit) { u.Entries[0].Dot.Seq = u.First - 1 }, ErrMalformed},
 		{"entry behind the unit", func(u *Unit) { u.Entries[2].Dot.Seq = u.Last + 1 }, ErrMalformed},
 		{"dot twice", func(u *Unit) { u.Entries[1].Dot = u.Entries[0].Dot }, ErrMalformed},
+		{"deadline of another kind", func(u *Unit) { u.Entries[2].Expires = 1 }, ErrMalformed},
+		{"deadline too late", func(u *Unit) { u.Entries[0].Expires = crdt.MaxDeadline + 1 }, ErrMalformed},
 		{"no kind", func(u *Unit) { u.Entries[0].Kind = 0 }, ErrMalformed},
 		{"path of an object", func(u *Unit) { u.Entries[0].Path = crdt.Object(crdt.Map, "m") }, ErrMalformed},
 		{"path of a field", func(u *Unit) { u.Entries[0].Path = crdt.Object(crdt.Map, "m").Field("f") }, ErrMalformed},

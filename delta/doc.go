@@ -47,9 +47,12 @@
 //	3      uint  none                       none                    none   kind, at most 255
 //	4      uint  of the entry before        of the entry before     0      time
 //	5      bin   empty                      empty                   empty  value
+//	6      uint  0                          0                       0      deadline, if the kind may have one
 //
 // where the default seq of the first entry in a unit is the unit's first, its default time is 0,
-// and the first entry of a list has no default replica and the default time 0.
+// and the first entry of a list has no default replica and the default time 0. A deadline is in
+// milliseconds since the Unix epoch, at most crdt.MaxDeadline; in entries of other kinds, and of
+// those that are not known, field 6 is an unknown field.
 //
 // A kill:
 //

@@ -14,6 +14,7 @@ const (
 	entryKind
 	entryTime
 	entryValue
+	entryExpires // of kinds that may have a deadline
 )
 
 // minEntryBytes is the least size of an entry: a kind, and a path or a seq.
@@ -94,7 +95,8 @@ func (r *reader) entries(c entryContext) []crdt.Entry {
 func (w *writer) entry(e *crdt.Entry, c *entryContext) {
 	replica, seq := e.Dot.Replica != c.replica, e.Dot.Seq-c.base != c.next
 	path, time, value := e.Path != c.path, e.Time != c.time, len(e.Value) > 0
-	w.mapLen(1 + one(replica) + one(seq) + one(path) + one(time) + one(value) + extraFields(e.Extra))
+	expires := e.Expires != 0
+	w.mapLen(1 + one(replica) + one(seq) + one(path) + one(time) + one(value) + one(expires) + extraFields(e.Extra))
 	if replica {
 		w.field(entryReplica, uint64(e.Dot.Replica))
 	}
@@ -112,6 +114,9 @@ func (w *writer) entry(e *crdt.Entry, c *entryContext) {
 	if value {
 		w.uint(entryValue)
 		w.bin(e.Value)
+	}
+	if expires {
+		w.field(entryExpires, uint64(e.Expires))
 	}
 	w.raw(e.Extra)
 }
@@ -145,6 +150,15 @@ func (r *reader) entry(c *entryContext) crdt.Entry {
 		case entryValue:
 			e.Value = bytes.Clone(r.bin())
 			r.omit(len(e.Value) == 0, "value")
+		case entryExpires:
+			if !e.Kind.MayExpire() {
+				f.unknown()
+				break
+			}
+			if e.Expires = crdt.Deadline(r.uint()); e.Expires > crdt.MaxDeadline {
+				r.fail("entry: deadline %d", e.Expires)
+			}
+			r.omit(e.Expires == 0, "deadline")
 		default:
 			f.unknown()
 		}

@@ -74,6 +74,12 @@ func vectors() []vector {
 		{Dot: dot(idB, 300), Path: fuzzPath, Kind: crdt.KindValue, Time: sampleTime, Value: []byte(`2`)},
 		{Dot: dot(idA, 1), Path: fuzzPath, Kind: 0xfe, Time: 3, Extra: []byte{6, 0x81, 0xa1, 'k', 0xc3}},
 	}
+	timed := []crdt.Entry{
+		{Dot: dot(idB, 9), Path: fuzzPath, Kind: crdt.KindValue, Time: sampleTime, Value: []byte(`1`), Expires: 1_767_225_600_000},
+		{Dot: dot(idB, 8), Path: fuzzPath, Kind: crdt.KindValue, Time: sampleTime, Expires: crdt.MaxDeadline, Extra: []byte{7, 0xc0}},
+	}
+	timedUnit := Unit{Origin: idB, First: 9, Last: 10, Entries: []crdt.Entry{timed[0],
+		{Dot: dot(idB, 10), Path: member("s", "m"), Kind: crdt.KindMember, Time: sampleTime, Expires: 1}}}
 	frame := func(f Frame) []byte { return AppendFrame(nil, f) }
 	return []vector{
 		{"frame-empty", "FuzzDecodeFrame", frame(Frame{}), frameAgain},
@@ -88,6 +94,10 @@ func vectors() []vector {
 		{"entries-siblings", "FuzzDecodeEntries", AppendEntries(nil, siblings), entriesAgain},
 		{"entry", "FuzzDecodeEntry", AppendEntry(nil, siblings[0]), entryAgain},
 		{"entry-unknown", "FuzzDecodeEntry", AppendEntry(nil, siblings[2]), entryAgain},
+		{"entry-deadline", "FuzzDecodeEntry", AppendEntry(nil, timed[0]), entryAgain},
+		{"entries-deadlines", "FuzzDecodeEntries", AppendEntries(nil, timed), entriesAgain},
+		{"unit-deadlines", "FuzzDecodeUnit", AppendUnit(nil, timedUnit), unitAgain},
+		{"frame-deadlines", "FuzzDecodeFrame", frame(Frame{Units: []Unit{timedUnit}}), frameAgain},
 		{"clock", "FuzzDecodeClock", AppendClock(nil, crdt.VersionVector{idA: 1, idB: 128, idC: 1 << 40}), clockAgain},
 		{"runs", "FuzzDecodeRuns", AppendRuns(nil, f.Runs), runsAgain},
 		{"dots-none", "FuzzDecodeDotSet", AppendDotSet(nil, NewDotSet()), dotSetAgain},

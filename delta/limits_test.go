@@ -1,6 +1,7 @@
 package delta
 
 import (
+	"bytes"
 	"errors"
 	"runtime"
 	"testing"
@@ -97,6 +98,38 @@ func TestMemoryFollowsTheInput(t *testing.T) {
 		})
 		if t.Logf("%s: %.1f times", name, float64(n)/float64(len(c.b))); n > most*uint64(len(c.b)) {
 			t.Errorf("%s: %d bytes for %d", name, n, len(c.b))
+		}
+	}
+}
+
+// A deadline is one of those that can be written down; to entries of other kinds the field means
+// nothing, and is kept.
+func TestDeadlinesAreBounded(t *testing.T) {
+	e := crdt.Entry{Dot: dot(idA, 1), Path: "ra!r", Kind: crdt.KindValue, Time: 1}
+	for _, c := range []struct {
+		kind  crdt.Kind
+		field []byte
+		err   error
+	}{
+		{crdt.KindValue, msg(6, 0xcf, 0, 0, 0xe6, 0x77, 0xd2, 0x1f, 0xdb, 0xff), nil},          // MaxDeadline
+		{crdt.KindValue, msg(6, 0xcf, 0, 0, 0xe6, 0x77, 0xd2, 0x1f, 0xdc, 0x00), ErrMalformed}, // one more
+		{crdt.KindValue, msg(6, 0xcf, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff), ErrMalformed},
+		{crdt.KindValue, msg(6, 0), ErrMalformed},
+		{crdt.KindValue, msg(6, 0xff), ErrMalformed},
+		{crdt.KindCell, msg(6, 0), nil},
+		{0x7d, msg(6, 0x81, 0xa1, "k", 0xc3), nil},
+	} {
+		e.Kind, e.Extra = c.kind, c.field
+		b := AppendEntry(nil, e) // as if by a later version
+		got, _, err := DecodeEntry(b)
+		if !errors.Is(err, c.err) {
+			t.Errorf("kind %#x, field %x: %v", c.kind, c.field, err)
+		}
+		if err == nil && !bytes.Equal(AppendEntry(nil, got), b) {
+			t.Errorf("kind %#x, field %x: another encoding", c.kind, c.field)
+		}
+		if err == nil && (got.Expires != 0) != c.kind.MayExpire() {
+			t.Errorf("kind %#x, field %x: deadline %d", c.kind, c.field, got.Expires)
 		}
 	}
 }

@@ -99,8 +99,9 @@ func (s *site) operation(t *rapid.T, u *Unit) {
 		s.kill(u, func(e crdt.Entry) bool { return e.Path == p })
 	default:
 		e := crdt.Entry{Dot: at, Path: rapid.SampledFrom(propertyPaths).Draw(t, "path"), Kind: crdt.KindValue,
-			Time:  crdt.Timestamp(rapid.Uint64().Draw(t, "time")),
-			Value: rapid.SliceOfN(rapid.Byte(), 0, 40).Draw(t, "value")}
+			Time:    crdt.Timestamp(rapid.Uint64().Draw(t, "time")),
+			Expires: crdt.Deadline(rapid.Uint64Max(uint64(crdt.MaxDeadline)).Draw(t, "deadline")),
+			Value:   rapid.SliceOfN(rapid.Byte(), 0, 40).Draw(t, "value")}
 		u.Entries = append(u.Entries, e)
 		s.kill(u, func(o crdt.Entry) bool { return o.Path == e.Path })
 	}

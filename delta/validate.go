@@ -64,6 +64,9 @@ func ValidateEntry(e crdt.Entry) error {
 	if len(e.Value) > MaxEntryValue {
 		return tooLarge("entry %v: a value of %d bytes", e.Dot, len(e.Value))
 	}
+	if e.Expires > crdt.MaxDeadline || e.Expires != 0 && !e.Kind.MayExpire() {
+		return malformed("entry %v: deadline %d of kind %#x", e.Dot, e.Expires, e.Kind)
+	}
 	parts, err := e.Path.Parse()
 	if err != nil {
 		return fmt.Errorf("%w: entry %v: %w", ErrMalformed, e.Dot, err)
