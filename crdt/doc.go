@@ -11,7 +11,7 @@
 //
 // An operation is a function from the live entries at one path to an [Edit]: entries to add and
 // dots to kill. [Assign] and [Remove] serve registers, [Add] and [Remove] the members of a set,
-// [Increment] and [Reset] counters. A map has no operations of its own: its fields are paths,
+// [Enable] and [Remove] flags, [Increment] and [Reset] counters. A map has no operations of its own: its fields are paths,
 // and deleting a field is a Remove or a Reset at every path under it. A removal supersedes what
 // its writer saw, which is a clock, or nil for everything that is live here.
 //
@@ -84,6 +84,24 @@
 //	x        | add x, remove x    | add x              | x
 //	x        | add x, remove x    | remove x           | -
 //
+// A flag is on or absent: to enable it wins against a disable that did not see it.
+//
+//	flag     | operation          | flag
+//	-        | enable             | on
+//	on       | enable             | on
+//	on       | disable            | -
+//	on       | disable, enable    | on
+//	-        | disable            | -
+//
+//	flag     | here               | there              | joined
+//	-        | enable             | enable             | on
+//	-        | enable             | disable            | on
+//	on       | enable             | disable            | on
+//	on       | disable            | disable            | -
+//	on       | disable, enable    | disable            | on
+//	on       | enable, disable    | enable             | on
+//	on       | enable, disable    | disable            | -
+//
 // A counter is the sum of the increments that no reset saw.
 //
 //	counter  | operation          | counter
@@ -107,7 +125,7 @@
 //	5        | inc 2, reset       | inc 3, reset       | -
 //
 // A map holds what its fields hold; a field without content is not there. Here x=a is a field
-// with a register, x=5 one with a counter, x={m} one with a set, and x.y a field of a field.
+// with a register, x=5 one with a counter, x={m} one with a set, x=on one with a flag, and x.y a field of a field.
 // Two types can meet at one field: both live, and a plain read shows the newest.
 //
 //	map      | operation          | map
@@ -115,6 +133,7 @@
 //	f=a      | delete f           | -
 //	f=5      | delete f           | -
 //	f={m,n}  | delete f           | -
+//	f=on     | delete f           | -
 //	f.g=5    | delete f           | -
 //	f=a g=b  | delete f           | g=b
 //	f.g=a    | assign f.h b       | f.g=a f.h=b
@@ -125,12 +144,14 @@
 //	f=5      | inc f 2            | delete f           | f=2
 //	f={m}    | add f m            | delete f           | f={m}
 //	f={m}    | add f n            | delete f           | f={n}
+//	f=on     | enable f           | delete f           | f=on
 //	f.g=a    | assign f.h b       | delete f           | f.h=b
 //	f.g=5    | inc f.g 2          | delete f           | f.g=2
 //	f.g=5    | delete f.g         | delete f           | -
 //	f=a g=5  | assign f b         | inc g 1            | f=b g=6
 //	-        | assign f a         | inc f 1            | f=1|a
 //	-        | inc f 1            | assign f a         | f=a|1
+//	-        | enable f           | assign f a         | f=a|on
 //	-        | assign f a         | assign f.g b       | f=a f.g=b
 //
 // Values of registers and members of sets can have a deadline: from then on they are hidden, and

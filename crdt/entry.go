@@ -15,6 +15,7 @@ type Kind uint8
 const (
 	KindValue  Kind = 0x01 // register: the value is JSON
 	KindMember Kind = 0x02 // set: no value; the member stands in the path
+	KindFlag   Kind = 0x03 // flag: no value; that it is there says on
 	KindCell   Kind = 0x81 // counter: the running total of one replica, see Cell
 	KindReset  Kind = 0x82 // counter: a reset record, see ResetRecord
 

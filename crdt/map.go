@@ -108,6 +108,7 @@ func (b *TreeBuilder) Add(path Path, live []Entry) error {
 		if leaf.Count, err = CounterValue(live); err != nil {
 			return fmt.Errorf("counter at %q: %w", path, err)
 		}
+	case Flag: // that it is there says all
 	case Register:
 		leaf.Values = RegisterValues(live)
 	case Set:

@@ -13,6 +13,7 @@ type Type byte
 // The types. Their letters order as their names do.
 const (
 	Counter  Type = 'c'
+	Flag     Type = 'f'
 	Map      Type = 'm'
 	Register Type = 'r'
 	Set      Type = 's'
@@ -23,6 +24,8 @@ func (t Type) String() string {
 	switch t {
 	case Counter:
 		return "counter"
+	case Flag:
+		return "flag"
 	case Map:
 		return "map"
 	case Register:
@@ -35,7 +38,7 @@ func (t Type) String() string {
 
 // ParseType is the inverse of String for the known types.
 func ParseType(s string) (Type, bool) {
-	for _, t := range []Type{Counter, Map, Register, Set} {
+	for _, t := range []Type{Counter, Flag, Map, Register, Set} {
 		if t.String() == s {
 			return t, true
 		}
@@ -76,7 +79,7 @@ func CheckName(s string) error {
 //
 //	object = type name                        an object, and the prefix of everything in it
 //	field  = object { "|" name }              a field of a map, and the prefix of its subtree
-//	leaf   = field type                       a counter or a register, or all members of a set
+//	leaf   = field type                       a counter, a flag or a register, or all members of a set
 //	member = leaf name                        one member of a set
 //
 // where every name is escaped and ends in "!", and type is one letter. Top-level objects have a

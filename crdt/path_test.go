@@ -27,7 +27,7 @@ var names = rapid.OneOf(
 	rapid.StringN(1, 40, MaxNameBytes),
 )
 
-var types = rapid.SampledFrom([]Type{Counter, Map, Register, Set, 'z'})
+var types = rapid.SampledFrom([]Type{Counter, Flag, Map, Register, Set, 'z'})
 
 // anyParts draws the parts of an object, a field, a leaf or a member.
 func anyParts(t *rapid.T, label string) Parts {
@@ -245,7 +245,7 @@ func TestParseRefuses(t *testing.T) {
 }
 
 func TestTypeNames(t *testing.T) {
-	for _, typ := range []Type{Counter, Map, Register, Set} {
+	for _, typ := range []Type{Counter, Flag, Map, Register, Set} {
 		if got, ok := ParseType(typ.String()); !ok || got != typ {
 			t.Errorf("%v: %v, %v", typ, got, ok)
 		}

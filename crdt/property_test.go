@@ -14,7 +14,7 @@ import (
 )
 
 // places are where a random history writes: few, so that operations meet.
-type places struct{ registers, members, counters, prefixes []Path }
+type places struct{ registers, members, flags, counters, prefixes []Path }
 
 var (
 	mapM = Object(Map, "m")
@@ -23,6 +23,7 @@ var (
 	narrow = places{
 		registers: []Path{mapM.Field("f").Leaf(Register)},
 		members:   []Path{mapM.Field("f").Leaf(Set).Member("x")},
+		flags:     []Path{mapM.Field("f").Leaf(Flag)},
 		counters:  []Path{mapM.Field("f").Leaf(Counter)},
 		prefixes:  []Path{mapM},
 	}
@@ -34,11 +35,14 @@ var (
 			Object(Set, "s").Leaf(Set).Member("x"),
 			Object(Set, "s").Leaf(Set).Member("y"),
 			mapM.Fields("f", "h").Leaf(Set).Member("x")),
+		flags: append(narrow.flags,
+			Object(Flag, "f").Leaf(Flag),
+			mapM.Fields("f", "h").Leaf(Flag)),
 		counters: append(narrow.counters,
 			Object(Counter, "c").Leaf(Counter),
 			mapM.Fields("f", "g").Leaf(Counter)),
 		prefixes: append(narrow.prefixes,
-			Object(Register, "r"), Object(Set, "s"), Object(Counter, "c"),
+			Object(Register, "r"), Object(Set, "s"), Object(Flag, "f"), Object(Counter, "c"),
 			mapM.Field("f"), mapM.Fields("f", "g"), mapM.Fields("f", "h")),
 	}
 )
@@ -101,7 +105,7 @@ func (c *cluster) operate(t *rapid.T) {
 func (c *cluster) one(t *rapid.T, x *tx) {
 	e := event{by: x.r.id, past: x.r.known.clone()}
 	e.time = Timestamp(rapid.IntRange(1, 4).Draw(t, "time"))
-	e.kind = opKind(rapid.IntRange(0, 4).Draw(t, "kind"))
+	e.kind = opKind(rapid.IntRange(0, 5).Draw(t, "kind"))
 	switch e.kind {
 	case opAssign:
 		k := c.anyToken(t, x.r)
@@ -111,6 +115,9 @@ func (c *cluster) one(t *rapid.T, x *tx) {
 	case opAdd:
 		e.path = rapid.SampledFrom(c.members).Draw(t, "member")
 		x.apply(Add(x.r.state.At(e.path), e.path, x.next(), e.time))
+	case opEnable:
+		e.path = rapid.SampledFrom(c.flags).Draw(t, "flag")
+		x.apply(Enable(x.r.state.At(e.path), e.path, x.next(), e.time))
 	case opInc:
 		e.path = rapid.SampledFrom(c.counters).Draw(t, "counter")
 		if e.amount = c.amounts.Draw(t, "amount"); !c.increment(t, x, e) {
@@ -119,7 +126,7 @@ func (c *cluster) one(t *rapid.T, x *tx) {
 	case opRemove:
 		k := c.anyToken(t, x.r)
 		e.seen = k.seen
-		e.path = rapid.SampledFrom(slices.Concat(c.registers, c.members, c.counters)).Draw(t, "path")
+		e.path = rapid.SampledFrom(slices.Concat(c.registers, c.members, c.flags, c.counters)).Draw(t, "path")
 		x.delete(e.path, e.time, k.clock, false)
 	case opDelete:
 		k := c.anyToken(t, x.r)
@@ -210,6 +217,14 @@ func (c *cluster) check(t *rapid.T, r *replica) {
 			t.Fatalf("%v: %d live entries at a member, with %d replicas", r.id, len(live), len(c.replicas))
 		}
 	}
+	for _, p := range c.flags {
+		if got, want := Visible(Flag, r.state.At(p)), c.history.flag(r.known, p); got != want {
+			t.Fatalf("%v: flag %q: %v, want %v", r.id, p, got, want)
+		}
+		if live := r.state.At(p); len(live) > len(c.replicas) {
+			t.Fatalf("%v: %d live entries at a flag, with %d replicas", r.id, len(live), len(c.replicas))
+		}
+	}
 	for _, p := range c.counters {
 		live := r.state.At(p)
 		got, err := CounterValue(live)
@@ -255,7 +270,7 @@ func (c *cluster) checkTree(t *rapid.T, r *replica) {
 		}
 	}
 	var want []string
-	for _, p := range slices.Concat(c.registers, c.members, c.counters) {
+	for _, p := range slices.Concat(c.registers, c.members, c.flags, c.counters) {
 		if !mapM.Contains(p) {
 			continue
 		}
@@ -280,6 +295,8 @@ func (c *cluster) shown(r *replica, p Path) (string, bool) {
 	case Counter:
 		v, ok := c.history.counter(r.known, p)
 		return v.String(), ok
+	case Flag:
+		return "on", c.history.flag(r.known, p)
 	}
 	q, _ := p.Parse()
 	return q.Member, c.history.member(r.known, p)
@@ -295,6 +312,8 @@ func flatten(t Tree, fields []string) []string {
 			lines = append(lines, fmt.Sprint(name, " register ", strings.Join(asStrings(c.Values), " ")))
 		case Counter:
 			lines = append(lines, fmt.Sprint(name, " counter ", c.Count))
+		case Flag:
+			lines = append(lines, fmt.Sprint(name, " flag on"))
 		case Set:
 			lines = append(lines, fmt.Sprint(name, " set ", strings.Join(c.Members, " ")))
 		}

@@ -16,8 +16,9 @@ type opKind int
 const (
 	opAssign opKind = iota
 	opAdd
+	opEnable
 	opInc
-	opRemove // at one path: register, member or counter
+	opRemove // at one path: register, member, flag or counter
 	opDelete // of everything under a prefix
 )
 
@@ -68,7 +69,7 @@ func (h *history) at(known events, kind opKind, path Path) []int {
 // removes says whether e takes away what stands at path and its writer saw.
 func (e event) removes(path Path) bool {
 	switch e.kind {
-	case opRemove, opAssign, opAdd:
+	case opRemove, opAssign, opAdd, opEnable:
 		return e.path == path
 	case opDelete:
 		return e.path.Contains(path)
@@ -123,6 +124,10 @@ func (h *history) register(known events, path Path) []string {
 
 func (h *history) member(known events, path Path) bool {
 	return len(h.standing(known, opAdd, path)) > 0
+}
+
+func (h *history) flag(known events, path Path) bool {
+	return len(h.standing(known, opEnable, path)) > 0
 }
 
 // counter returns the value at path and whether there is one.

@@ -117,6 +117,10 @@ func (r row) prepare(w, other *replica) {
 		for _, m := range words {
 			r.do(w, 5, "add "+strings.Replace(m, "@", " until ", 1))
 		}
+	case "flag":
+		if r.state != "-" {
+			r.do(w, 5, "enable")
+		}
 	case "counter":
 		if r.state != "-" {
 			r.do(w, 5, "inc "+r.state)
@@ -129,6 +133,8 @@ func (r row) prepare(w, other *replica) {
 				for m := range strings.SplitSeq(strings.Trim(v, "{}"), ",") {
 					r.do(w, 5, "add "+field+" "+m)
 				}
+			case v == "on":
+				r.do(w, 5, "enable "+field)
 			case '0' <= c && c <= '9':
 				r.do(w, 5, "inc "+field+" "+v)
 			default:
@@ -142,6 +148,7 @@ var tableObjects = map[string]Path{
 	"register": Object(Register, "r"),
 	"set":      Object(Set, "s"),
 	"expiring": Object(Set, "e"),
+	"flag":     Object(Flag, "f"),
 	"counter":  Object(Counter, "c"),
 	"map":      Object(Map, "m"),
 }
@@ -174,6 +181,11 @@ func (r row) do(x *replica, at Timestamp, op string) {
 			e = e.Until(Deadline(ms))
 		}
 		t.apply(e)
+	case "enable":
+		p := place.Leaf(Flag)
+		t.apply(Enable(live(p), p, t.next(), at))
+	case "disable":
+		t.apply(Remove(live(place.Leaf(Flag)), nil))
 	case "inc":
 		p := place.Leaf(Counter)
 		n, err := strconv.ParseInt(arg, 10, 64)
@@ -255,6 +267,8 @@ func showChild(c Child, separator string) string {
 	switch c.Type {
 	case Register:
 		return strings.Join(asStrings(c.Values), separator)
+	case Flag:
+		return "on"
 	case Set:
 		return "{" + strings.Join(c.Members, separator) + "}"
 	}

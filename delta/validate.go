@@ -77,7 +77,7 @@ func ValidateEntry(e crdt.Entry) error {
 		if !member {
 			return malformed("entry %v: at a set, and at none of its members", e.Dot)
 		}
-	case crdt.Counter, crdt.Register:
+	case crdt.Counter, crdt.Flag, crdt.Register:
 		if member {
 			return malformed("entry %v: at a member of a %v", e.Dot, parts.Leaf)
 		}

@@ -14,16 +14,18 @@ type Batch struct {
 	If  []BatchCondition `json:"if,omitempty" doc:"What must hold before anything happens, else 412."`
 }
 
-// BatchOp is one action on one target. The target is one of counter, set, register and map,
+// BatchOp is one action on one target. The target is one of counter, flag, set, register and map,
 // each with a key; an action on a map has a path, but for the delete of the whole map.
 type BatchOp struct {
 	Counter  string     `json:"counter,omitempty" minLength:"1"`
+	Flag     string     `json:"flag,omitempty" minLength:"1"`
 	Set      string     `json:"set,omitempty" minLength:"1"`
 	Register string     `json:"register,omitempty" minLength:"1"`
 	Map      string     `json:"map,omitempty" minLength:"1"`
 	Path     []string   `json:"path,omitempty" minItems:"1" maxItems:"32"`
 	Inc      *number    `json:"inc,omitempty"`
 	Reset    bool       `json:"reset,omitempty" enum:"true"`
+	Enable   *bool      `json:"enable,omitempty" doc:"Of a flag: false disables what this daemon has seen, or what the token covers."`
 	Value    *jsonValue `json:"value,omitempty"`
 	Add      []string   `json:"add,omitempty"`
 	Remove   []string   `json:"remove,omitempty"`
@@ -33,6 +35,7 @@ type BatchOp struct {
 // BatchCondition asks that an object has an ETag, or that it is absent.
 type BatchCondition struct {
 	Counter  string `json:"counter,omitempty" minLength:"1"`
+	Flag     string `json:"flag,omitempty" minLength:"1"`
 	Set      string `json:"set,omitempty" minLength:"1"`
 	Register string `json:"register,omitempty" minLength:"1"`
 	Map      string `json:"map,omitempty" minLength:"1"`
@@ -104,7 +107,7 @@ func readObjectCondition(d *jsonReader) (objectCondition, error) {
 	case err != nil:
 		return c, err
 	case c.target == 0:
-		return c, d.fail("a condition names one target: counter, set, register or map")
+		return c, d.fail("a condition names one target: counter, flag, set, register or map")
 	case c.want.given == c.absent:
 		return c, d.fail("a condition has either etag or absent")
 	}

@@ -42,7 +42,7 @@ type Changes struct {
 type Change struct {
 	Cursor string     `json:"cursor" doc:"Behind this change."`
 	Event  string     `json:"event" enum:"changed,removed,conflict,bookmark"`
-	Type   string     `json:"type,omitempty" enum:"counter,map,register,set"`
+	Type   string     `json:"type,omitempty" enum:"counter,flag,map,register,set"`
 	Key    string     `json:"key,omitempty"`
 	Value  *jsonValue `json:"value,omitempty" doc:"With include=value, unless the object is removed or is a set or map above 64 KiB."`
 }
@@ -195,9 +195,9 @@ func (r *request) feed() (*feed, error) {
 	f := &feed{r: r, ns: ns, prefix: r.prefix()}
 	typ, given := r.param("type")
 	if given {
-		t, ok := crdt.ParseType(typ)
-		if !ok {
-			return nil, badRequest("type is counter, map, register or set")
+		t, err := parseType(typ)
+		if err != nil {
+			return nil, err
 		}
 		f.of = crdt.Path(rune(t))
 	}

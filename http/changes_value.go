@@ -40,6 +40,8 @@ func feedValue(v View, object crdt.Path, h store.Head) (*jsonValue, error) {
 			return nil, err
 		}
 		value = number(n).appendTo(nil)
+	case crdt.Flag:
+		value = flagValue()
 	case crdt.Register:
 		values, err := readRegister(v, object.Leaf(t))
 		if err != nil || len(values) == 0 {

@@ -108,6 +108,15 @@ func (r result) ok(status int) result {
 	return r
 }
 
+// contains checks for a part of the body.
+func (r result) contains(part string) result {
+	r.t.Helper()
+	if !strings.Contains(r.body, part) {
+		r.t.Fatalf("%s does not have %s", r.body, part)
+	}
+	return r
+}
+
 // problem checks that the reply is a problem of a kind.
 func (r result) problem(k kind) Problem {
 	r.t.Helper()

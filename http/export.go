@@ -43,7 +43,7 @@ type exporter struct {
 }
 
 func (x *exporter) run() error {
-	for _, part := range []func() error{x.counters, x.maps, x.registers, x.sets} {
+	for _, part := range []func() error{x.counters, x.flags, x.maps, x.registers, x.sets} {
 		if err := part(); err != nil {
 			return err
 		}
@@ -57,13 +57,20 @@ func (x *exporter) counters() error {
 	})
 }
 
+func (x *exporter) flags() error {
+	return x.scan(crdt.Flag, func(key string, p crdt.Path, live []crdt.Entry) error {
+		x.target(crdt.Flag, key, nil)
+		return x.flag()
+	})
+}
+
 func (x *exporter) registers() error {
 	return x.scan(crdt.Register, func(key string, p crdt.Path, live []crdt.Entry) error {
 		return x.register(func() { x.target(crdt.Register, key, nil) }, live)
 	})
 }
 
-// scan calls f for every counter or register of the namespace.
+// scan calls f for every counter, flag or register of the namespace.
 func (x *exporter) scan(t crdt.Type, f func(key string, p crdt.Path, live []crdt.Entry) error) error {
 	for it, err := range x.v.Scan(crdt.Path(rune(t)), "") {
 		if err != nil {
@@ -99,6 +106,9 @@ func (x *exporter) maps() error {
 			switch f.leaf {
 			case crdt.Counter:
 				err = x.counter(target, f.live)
+			case crdt.Flag:
+				target()
+				err = x.flag()
 			case crdt.Register:
 				err = x.register(target, f.live)
 			case crdt.Set:
@@ -155,6 +165,9 @@ func (x *exporter) counter(target func(), live []crdt.Entry) error {
 	x.b = number(v).appendTo(append(x.b, `,"inc":`...))
 	return x.end("}")
 }
+
+// flag ends the line of a flag, which is on.
+func (x *exporter) flag() error { return x.end(`,"enable":true}`) }
 
 func (x *exporter) register(target func(), live []crdt.Entry) error {
 	values := crdt.RegisterValues(live)

@@ -9,7 +9,7 @@ import (
 	"github.com/anabranchdb/anabranch/crdt"
 )
 
-// field is one field of a map that holds something itself: a register, a counter, a set, or
+// field is one field of a map that holds something itself: a register, a counter, a flag, a set, or
 // several of them after concurrent writes.
 type field struct {
 	path  crdt.Path
@@ -21,8 +21,8 @@ type field struct {
 // child is what stands at a field with one type.
 type child struct {
 	leaf   crdt.Type
-	live   []crdt.Entry // of a counter or a register
-	newest crdt.Entry   // of a counter or a register
+	live   []crdt.Entry // of all but a set
+	newest crdt.Entry   // of all but a set
 }
 
 // Bytes that order behind all leaves of a field and before the fields under it, and behind all
@@ -91,12 +91,16 @@ func readChild(p crdt.Path, live []crdt.Entry) (place, child, error) {
 	if parts.Member != "" {
 		leaf, _ = p.SetLeaf()
 	}
-	known := parts.Leaf == crdt.Counter || parts.Leaf == crdt.Register || parts.Leaf == crdt.Set
 	newest, ok := newestContent(live)
-	if !known || !ok || !crdt.Visible(parts.Leaf, live) {
+	if !inMaps(parts.Leaf) || !ok || !crdt.Visible(parts.Leaf, live) {
 		return place{}, child{}, nil
 	}
 	return place{leaf[:len(leaf)-1], parts.Fields}, child{parts.Leaf, live, newest}, nil
+}
+
+// inMaps reports whether a field of a map can hold the type itself.
+func inMaps(t crdt.Type) bool {
+	return t == crdt.Counter || t == crdt.Flag || t == crdt.Register || t == crdt.Set
 }
 
 // newestContent returns the newest entry that is no reset record: what dates a child.

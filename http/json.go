@@ -142,6 +142,18 @@ func (d *jsonReader) isTrue() error {
 	return nil
 }
 
+// boolean reads true or false.
+func (d *jsonReader) boolean() (bool, error) {
+	d.peek()
+	for _, literal := range []string{"true", "false"} {
+		if bytes.HasPrefix(d.b[d.i:], []byte(literal)) {
+			d.i += len(literal)
+			return literal == "true", nil
+		}
+	}
+	return false, d.fail("true or false is wanted")
+}
+
 // value reads any value and returns it without white space, but else as it was written. The
 // result shares no memory with the body.
 func (d *jsonReader) value() ([]byte, error) {

@@ -1,6 +1,10 @@
 package http
 
-import "github.com/anabranchdb/anabranch/crdt"
+import (
+	"strings"
+
+	"github.com/anabranchdb/anabranch/crdt"
+)
 
 // Keys is a page of the list of objects.
 type Keys struct {
@@ -11,20 +15,37 @@ type Keys struct {
 
 // Key names an object.
 type Key struct {
-	Type string `json:"type" enum:"counter,map,register,set"`
+	Type string `json:"type" enum:"counter,flag,map,register,set"`
 	Key  string `json:"key"`
 }
 
 // types are the types of objects, in the order of their names and letters.
-var types = []crdt.Type{crdt.Counter, crdt.Map, crdt.Register, crdt.Set}
+var types = []crdt.Type{crdt.Counter, crdt.Flag, crdt.Map, crdt.Register, crdt.Set}
+
+// parseType returns the type with a name.
+func parseType(name string) (crdt.Type, error) {
+	if t, ok := crdt.ParseType(name); ok {
+		return t, nil
+	}
+	return 0, badRequest("type is one of %s", typeNames())
+}
+
+// typeNames lists the types for messages and for the description.
+func typeNames() string {
+	names := make([]string, len(types))
+	for i, t := range types {
+		names[i] = t.String()
+	}
+	return strings.Join(names, ", ")
+}
 
 func getKeys(r *request, v View) (any, error) {
 	of := types
 	name, given := r.param("type")
 	if given {
-		t, ok := crdt.ParseType(name)
-		if !ok {
-			return nil, badRequest("type is counter, map, register or set")
+		t, err := parseType(name)
+		if err != nil {
+			return nil, err
 		}
 		of = []crdt.Type{t}
 	}

@@ -6,12 +6,12 @@ import (
 	"github.com/anabranchdb/anabranch/crdt"
 )
 
-// Field is a register, a counter, a set or a map at a field of a map.
+// Field is a register, a counter, a flag, a set or a map at a field of a map.
 type Field struct {
-	Type    string       `json:"type" enum:"counter,map,register,set"`
+	Type    string       `json:"type" enum:"counter,flag,map,register,set"`
 	Key     string       `json:"key"`
 	Path    []string     `json:"path"`
-	Value   *jsonValue   `json:"value,omitempty" doc:"Of a counter, a register and a map."`
+	Value   *jsonValue   `json:"value,omitempty" doc:"Of all but a set."`
 	Values  []jsonValue  `json:"values,omitempty" doc:"Of a register with siblings: all values, the newest first."`
 	Members []string     `json:"members,omitempty" doc:"Of a set, with size and next, as for sets."`
 	Size    uint64       `json:"size,omitempty"`
@@ -58,9 +58,12 @@ func getField(r *request, v View) (any, error) {
 	if _, err := r.page("", string(at), shown.String()); err != nil {
 		return nil, err
 	}
-	if shown == crdt.Counter {
+	switch shown {
+	case crdt.Counter:
 		c, _, err := readCounter(v, at.Leaf(crdt.Counter))
 		return Counter{Type: "counter", Key: key, Path: names, Value: c}, err
+	case crdt.Flag:
+		return Flag{Type: "flag", Key: key, Path: names, Value: true}, nil
 	}
 	return readRegisterField(v, at, key, names)
 }

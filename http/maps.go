@@ -20,7 +20,7 @@ type Map struct {
 	Type  string    `json:"type" enum:"map"`
 	Key   string    `json:"key" minLength:"1"`
 	Path  []string  `json:"path,omitempty" doc:"The fields that lead to it, for a map in a map."`
-	Value jsonValue `json:"value" doc:"An object: counters as numbers, registers as their values, sets as arrays, maps as objects."`
+	Value jsonValue `json:"value" doc:"An object: counters as numbers, flags as true, registers as their values, sets as arrays, maps as objects."`
 	// Omitted are sets that are too large for a page.
 	Omitted []OmittedSet `json:"omitted,omitempty" doc:"In a page: sets of more than 1000 members, which are left out of value. Their own resource pages over them."`
 	Next    string       `json:"next,omitempty" doc:"In a page: the cursor of the next one; there is none behind the last."`
@@ -37,12 +37,13 @@ type MapOps struct {
 	Ops []MapOp `json:"ops" maxItems:"1000"`
 }
 
-// MapOp is one action at one field of a map: one of inc, reset, value, delete, or add and
-// remove together or alone.
+// MapOp is one action at one field of a map: one of inc, reset, enable, value, delete, or add
+// and remove together or alone.
 type MapOp struct {
 	Path   []string   `json:"path" minItems:"1" maxItems:"32"`
 	Inc    *number    `json:"inc,omitempty"`
 	Reset  bool       `json:"reset,omitempty" enum:"true"`
+	Enable *bool      `json:"enable,omitempty"`
 	Value  *jsonValue `json:"value,omitempty"`
 	Add    []string   `json:"add,omitempty"`
 	Remove []string   `json:"remove,omitempty"`
@@ -137,6 +138,8 @@ func appendFields(b []byte, fields []crdt.Tree) []byte {
 		switch c.Type {
 		case crdt.Counter:
 			b = number(c.Count).appendTo(b)
+		case crdt.Flag:
+			b = append(b, flagValue()...)
 		case crdt.Register:
 			b = appendFirst(b, c.Values)
 		case crdt.Set:
@@ -209,6 +212,9 @@ func (m *Map) appendField(out *nested, rd Reader, f plainField, depth int) error
 		}
 		out.field(f.names[depth:])
 		out.b = number(v).appendTo(out.b)
+	case crdt.Flag:
+		out.field(f.names[depth:])
+		out.b = append(out.b, flagValue()...)
 	case crdt.Register:
 		out.field(f.names[depth:])
 		out.b = appendFirst(out.b, crdt.RegisterValues(f.live))

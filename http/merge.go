@@ -130,7 +130,8 @@ func (m *merger) field(at crdt.Path, c *change) error {
 		return err
 	}
 	array := c.value[0] == '['
-	if shown == crdt.Counter && !array || shown == crdt.Set && array {
+	scalars := shown == crdt.Counter || shown == crdt.Flag
+	if scalars && !array || shown == crdt.Set && array {
 		return kindWrongType.with("the field %s is a %v, which no value replaces: change it by ops, or delete it first", quoted(c.name), shown)
 	}
 	return assignField(m.tx, at, c.value, m.seen)
@@ -200,6 +201,8 @@ func (m *merger) shows(at crdt.Path, shown crdt.Type, value []byte) (bool, error
 	case crdt.Counter:
 		c, _, err := readCounter(m.tx, at.Leaf(crdt.Counter))
 		return equalJSON(c.appendTo(nil), value), err
+	case crdt.Flag:
+		return equalJSON(flagValue(), value), nil
 	case crdt.Register:
 		was, err := m.register(at)
 		return err == nil && equalJSON(was, value), err

@@ -16,19 +16,21 @@ type action uint8
 const (
 	actInc action = 1 << iota
 	actReset
+	actEnable
 	actValue
 	actMembers // add and remove, in one op or alone
 	actDelete
 )
 
-var actionNames = map[action]string{actInc: "inc", actReset: "reset", actValue: "value", actMembers: "add and remove", actDelete: "delete"}
+var actionNames = map[action]string{actInc: "inc", actReset: "reset", actEnable: "enable", actValue: "value", actMembers: "add and remove", actDelete: "delete"}
 
 // allowed are the actions of each type. At a field of a map every action has its place.
 var allowed = map[crdt.Type]action{
 	crdt.Counter:  actInc | actReset | actDelete,
+	crdt.Flag:     actEnable | actDelete,
 	crdt.Register: actValue | actDelete,
 	crdt.Set:      actMembers | actDelete,
-	crdt.Map:      actInc | actReset | actValue | actMembers | actDelete,
+	crdt.Map:      actInc | actReset | actEnable | actValue | actMembers | actDelete,
 }
 
 // op is one action on one target. The single routes, map ops and batches all come down to it.
@@ -39,6 +41,7 @@ type op struct {
 	action action
 
 	inc         int64
+	enable      bool
 	value       []byte
 	add, remove []string
 }
@@ -94,6 +97,9 @@ func (o *op) readAction(d *jsonReader, name string) (err error) {
 		o.inc, err = d.amount()
 	case "reset":
 		act, err = actReset, d.isTrue()
+	case "enable":
+		act = actEnable
+		o.enable, err = d.boolean()
 	case "value":
 		act = actValue
 		o.value, err = d.value()
@@ -118,7 +124,7 @@ func (o *op) readAction(d *jsonReader, name string) (err error) {
 // check applies the rules that do not depend on what is stored.
 func (o *op) check(d *jsonReader, form opForm) error {
 	if form.targets && o.target == 0 {
-		return d.fail("an op names one target: counter, set, register or map")
+		return d.fail("an op names one target: counter, flag, set, register or map")
 	}
 	if o.action == 0 {
 		return d.fail("an op has an action")
@@ -147,7 +153,7 @@ func (o *op) checkType() error {
 		return nil
 	}
 	var has []string
-	for _, act := range []action{actInc, actReset, actMembers, actValue, actDelete} {
+	for _, act := range []action{actInc, actReset, actEnable, actMembers, actValue, actDelete} {
 		if allowed[o.target]&act != 0 {
 			has = append(has, actionNames[act])
 		}
@@ -245,6 +251,8 @@ func (o *op) leaf() crdt.Path {
 	switch o.action {
 	case actInc, actReset:
 		return o.at().Leaf(crdt.Counter)
+	case actEnable:
+		return o.at().Leaf(crdt.Flag)
 	case actMembers:
 		return o.at().Leaf(crdt.Set)
 	}
@@ -271,6 +279,8 @@ func (o *op) apply(tx Tx, seen crdt.VersionVector) (opResult, error) {
 			return opResult{}, err
 		}
 		return counterResult(tx, o.leaf())
+	case actEnable:
+		return opResult{}, o.applyEnable(tx, seen)
 	case actMembers:
 		return o.applyMembers(tx, seen)
 	case actValue:
@@ -287,6 +297,14 @@ func counterResult(tx Tx, leaf crdt.Path) (opResult, error) {
 	}
 	v, err := crdt.CounterValue(live)
 	return opResult{Value: new(number(v))}, err
+}
+
+func (o *op) applyEnable(tx Tx, seen crdt.VersionVector) error {
+	if o.enable {
+		return tx.Enable(o.leaf())
+	}
+	_, err := tx.Remove(o.leaf(), seen)
+	return err
 }
 
 // applyMembers removes, and then adds: a member that is named in both is there afterwards.

@@ -17,7 +17,7 @@ func apiConfig(version string) huma.Config {
 		Info: &huma.Info{
 			Title:       "Anabranch",
 			Version:     version,
-			Description: "Replicated counters, sets, registers and maps over HTTP. docs/API.md is the manual.",
+			Description: "Replicated counters, flags, sets, registers and maps over HTTP. docs/API.md is the manual.",
 		},
 		Components: &huma.Components{Schemas: huma.NewMapRegistry("#/components/schemas/", huma.DefaultSchemaNamer)},
 		Servers:    []*huma.Server{{URL: "/", Description: "this daemon"}},
@@ -83,7 +83,7 @@ var queryParams = map[string]*huma.Param{
 		Description: "How many items a page has at most; above 1000 counts as 1000."},
 	"prefix": {Schema: &huma.Schema{Type: "string"}, Description: "Only names that begin with it."},
 	"shape":  {Schema: &huma.Schema{Type: "string", Enum: []any{"plain", "typed"}, Default: "plain"}, Description: "What the reply looks like."},
-	"type":   {Schema: &huma.Schema{Type: "string", Enum: []any{"counter", "map", "register", "set"}}, Description: "Only objects of this type."},
+	"type":   {Schema: &huma.Schema{Type: "string", Enum: []any{"counter", "flag", "map", "register", "set"}}, Description: "Only objects of this type."},
 }
 
 // pathParams describe the names in paths.

@@ -10,6 +10,7 @@ import (
 const (
 	nsPattern       = "/v1/ns/{ns}"
 	counterPattern  = nsPattern + "/counters/{key}"
+	flagPattern     = nsPattern + "/flags/{key}"
 	setPattern      = nsPattern + "/sets/{key}"
 	memberPattern   = setPattern + "/members/{member}"
 	registerPattern = nsPattern + "/registers/{key}"
@@ -21,7 +22,7 @@ const (
 // routes is the table of all that this version answers.
 func routes() []route {
 	var all []route
-	for _, group := range [][]route{namespaceRoutes(), counterRoutes(), setRoutes(), registerRoutes(), mapRoutes(), bulkRoutes(), daemonRoutes()} {
+	for _, group := range [][]route{namespaceRoutes(), counterRoutes(), flagRoutes(), setRoutes(), registerRoutes(), mapRoutes(), bulkRoutes(), daemonRoutes()} {
 		all = append(all, group...)
 	}
 	return all
@@ -51,6 +52,18 @@ func counterRoutes() []route {
 			token: true, takes: CounterOp{}, bodyLimit: maxOpsBytes, gives: Counter{}, status: 200, handle: postCounter},
 		{method: "DELETE", pattern: counterPattern, id: "delete-counter", tag: tag, object: crdt.Counter, summary: "Delete a counter",
 			token: true, status: 204, handle: deleteObject(crdt.Counter)},
+	}
+}
+
+func flagRoutes() []route {
+	const tag = "flags"
+	return []route{
+		{method: "GET", pattern: flagPattern, id: "get-flag", tag: tag, object: crdt.Flag, summary: "Ask whether a flag is on",
+			token: true, gives: Flag{}, status: 200, handle: read(getFlag)},
+		{method: "PUT", pattern: flagPattern, id: "enable-flag", tag: tag, object: crdt.Flag, summary: "Turn a flag on",
+			token: true, status: 204, handle: putFlag},
+		{method: "DELETE", pattern: flagPattern, id: "disable-flag", tag: tag, object: crdt.Flag, summary: "Turn a flag off",
+			token: true, status: 204, handle: deleteObject(crdt.Flag)},
 	}
 }
 

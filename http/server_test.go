@@ -69,16 +69,16 @@ func TestWaitForToken(t *testing.T) {
 func TestTokenOnEveryDataReply(t *testing.T) {
 	d := newDaemon(t)
 	empty := encodeToken(store.Default, nil)
-	for _, path := range []string{"/keys", "/conflicts", "/export", "/counters/x", "/sets/x", "/sets/x/members/y", "/registers/x", "/maps/x", "/maps/x/fields/y"} {
+	for _, path := range []string{"/keys", "/conflicts", "/export", "/counters/x", "/flags/x", "/sets/x", "/sets/x/members/y", "/registers/x", "/maps/x", "/maps/x/fields/y"} {
 		if got := d.do("GET", ns+path, "").token(); got != empty {
 			t.Errorf("%s: token %q on an empty namespace", path, got)
 		}
 	}
 	clock := crdt.VersionVector{}
 	for _, w := range [][3]string{
-		{"POST", "/counters/c", `{"inc":1}`}, {"PUT", "/sets/s/members/m", ""}, {"POST", "/sets/s", `{"add":["x"]}`}, {"PUT", "/registers/r", "1"},
+		{"POST", "/counters/c", `{"inc":1}`}, {"PUT", "/flags/f", ""}, {"PUT", "/sets/s/members/m", ""}, {"POST", "/sets/s", `{"add":["x"]}`}, {"PUT", "/registers/r", "1"},
 		{"PATCH", "/maps/m", `{"ops":[{"path":["a"],"inc":1}]}`}, {"PUT", "/maps/m/fields/b", "1"}, {"POST", "/batch", `{"ops":[{"counter":"c","inc":1}]}`},
-		{"DELETE", "/sets/s/members/m", ""}, {"DELETE", "/counters/c", ""}, {"DELETE", "/sets/s", ""}, {"DELETE", "/registers/r", ""}, {"DELETE", "/maps/m/fields/b", ""}, {"DELETE", "/maps/m", ""},
+		{"DELETE", "/sets/s/members/m", ""}, {"DELETE", "/counters/c", ""}, {"DELETE", "/flags/f", ""}, {"DELETE", "/sets/s", ""}, {"DELETE", "/registers/r", ""}, {"DELETE", "/maps/m/fields/b", ""}, {"DELETE", "/maps/m", ""},
 	} {
 		after, err := decodeToken(store.Default, d.do(w[0], ns+w[1], w[2]).token())
 		if err != nil || after.Compare(clock) != crdt.After {

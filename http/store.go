@@ -56,6 +56,7 @@ type Tx interface {
 	Increment(p crdt.Path, amount int64) error
 	Reset(p crdt.Path, seen crdt.VersionVector) (bool, error)
 	Assign(p crdt.Path, value []byte, seen crdt.VersionVector) error
+	Enable(p crdt.Path) error
 	Add(p crdt.Path) (bool, error)
 	Remove(p crdt.Path, seen crdt.VersionVector) (bool, error)
 	Delete(prefix crdt.Path, seen crdt.VersionVector) (bool, error)

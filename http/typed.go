@@ -5,7 +5,7 @@ import "github.com/anabranchdb/anabranch/crdt"
 // TypedMap is a map, or what is at and under one of its fields, with every type and every
 // concurrent value: the typed shape.
 type TypedMap struct {
-	Type     string       `json:"type" enum:"counter,map,register,set" doc:"What the plain shape shows here."`
+	Type     string       `json:"type" enum:"counter,flag,map,register,set" doc:"What the plain shape shows here."`
 	Key      string       `json:"key"`
 	Path     []string     `json:"path,omitempty" doc:"The fields that lead here; none for the whole map."`
 	Conflict bool         `json:"conflict" doc:"Whether a field in this reply has a conflict."`
@@ -25,8 +25,8 @@ type TypedField struct {
 // TypedChild is what stands at a field with one type. A map stands for the fields below, which
 // are listed on their own.
 type TypedChild struct {
-	Type    string      `json:"type" enum:"counter,map,register,set"`
-	Value   *jsonValue  `json:"value,omitempty" doc:"Of a counter, and the newest of a register."`
+	Type    string      `json:"type" enum:"counter,flag,map,register,set"`
+	Value   *jsonValue  `json:"value,omitempty" doc:"Of a counter and a flag, and the newest of a register."`
 	Values  []jsonValue `json:"values,omitempty" doc:"Of a register with siblings: all values, the newest first."`
 	Members []string    `json:"members,omitempty" doc:"Of a set; left out in a page when there are more than 1000."`
 	Size    uint64      `json:"size,omitempty" doc:"Of a set: how many members it has."`
@@ -131,6 +131,8 @@ func (b *typedBuilder) child(s standing, t crdt.Type) (TypedChild, error) {
 			return c, err
 		}
 		c.Value = new(jsonValue(number(v).appendTo(nil)))
+	case crdt.Flag:
+		c.Value = new(flagValue())
 	case crdt.Register:
 		values := crdt.RegisterValues(live)
 		c.Value = new(jsonValue(appendFirst(nil, values)))

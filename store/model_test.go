@@ -85,6 +85,7 @@ func (c *cluster) check(err error, format string, args ...any) {
 var modelPaths = []crdt.Path{
 	crdt.Object(crdt.Counter, "c").Leaf(crdt.Counter),
 	crdt.Object(crdt.Register, "r/").Leaf(crdt.Register),
+	crdt.Object(crdt.Flag, "f").Leaf(crdt.Flag),
 	crdt.Object(crdt.Map, "m").Field("n").Leaf(crdt.Counter),
 	crdt.Object(crdt.Map, "m").Field("n").Leaf(crdt.Register),
 	crdt.Object(crdt.Map, "m").Fields("a", "b").Leaf(crdt.Register),
@@ -169,6 +170,9 @@ func (c *cluster) op(t *Tx) error {
 		if c.rng.IntN(4) == 0 {
 			_, err := t.Remove(p, c.seen(t))
 			return err
+		}
+		if p.LeafType() == crdt.Flag {
+			return t.Enable(p)
 		}
 		return t.Assign(p, fmt.Appendf(nil, "%d", c.rng.IntN(100)), c.seen(t))
 	default:

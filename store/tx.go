@@ -200,7 +200,17 @@ func (t *Tx) Add(p crdt.Path) (fresh bool, err error) {
 	return len(live) == 0, t.edit(p, crdt.Add(live, p, t.dot(), t.time))
 }
 
-// Remove takes the member or the register value at p away, as far as seen covers it, and
+// Enable turns the flag at p on.
+func (t *Tx) Enable(p crdt.Path) error {
+	live, err := t.over.entries(p)
+	if err != nil {
+		return err
+	}
+	t.adds = true
+	return t.edit(p, crdt.Enable(live, p, t.dot(), t.time))
+}
+
+// Remove takes the member, the flag or the register value at p away, as far as seen covers it, and
 // reports whether that changed anything.
 func (t *Tx) Remove(p crdt.Path, seen crdt.VersionVector) (bool, error) {
 	live, err := t.over.entries(p)
