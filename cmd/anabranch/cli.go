@@ -21,7 +21,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/anabranchdb/anabranch/internal/client"
+	"github.com/anabranchdb/anabranch/client"
 )
 
 // absentError is the error of a question whose answer is no.
@@ -45,6 +45,8 @@ type cli struct {
 	wait         time.Duration
 	timeout      time.Duration
 	acks         int
+	// retries is how often a call is sent again: see client.Options.
+	retries int
 }
 
 // data returns the path of something in the namespace.
@@ -88,37 +90,44 @@ func (c *cli) show(reply *client.Reply, show func(body []byte) error) error {
 	return show(reply.Body)
 }
 
-// call sends a request with the token and the limits of the global flags.
-func (c *cli) call(cmd *cobra.Command, req client.Request) (*client.Reply, error) {
-	var body bytes.Buffer
-	reply, err := c.stream(cmd, req, &body, c.timeout)
-	if err != nil {
-		return nil, err
-	}
-	reply.Body = body.Bytes()
-	return reply, nil
+// call sends a request with the token and the limits of the global flags, and reads the reply.
+func (c *cli) call(cmd *cobra.Command, req client.Request) (reply *client.Reply, err error) {
+	err = c.with(cmd, &req, c.timeout, func(ctx context.Context, cl *client.Client) (string, error) {
+		if reply, err = cl.Do(ctx, req); err != nil {
+			return "", err
+		}
+		return reply.Context(), nil
+	})
+	return reply, err
 }
 
-func (c *cli) stream(cmd *cobra.Command, req client.Request, w io.Writer, timeout time.Duration) (*client.Reply, error) {
-	cl, err := client.New(c.addr)
+// stream is call for a reply of any size, which is written to w.
+func (c *cli) stream(cmd *cobra.Command, req client.Request, w io.Writer, timeout time.Duration) (reply *client.Reply, err error) {
+	err = c.with(cmd, &req, timeout, func(ctx context.Context, cl *client.Client) (string, error) {
+		if reply, err = cl.Stream(ctx, req, w); err != nil {
+			return "", err
+		}
+		return reply.Context(), nil
+	})
+	return reply, err
+}
+
+// with has f make a request as the global flags say, and keeps the token that it returns. A timeout of
+// 0 is none.
+func (c *cli) with(cmd *cobra.Command, req *client.Request, timeout time.Duration, f func(context.Context, *client.Client) (token string, err error)) error {
+	cl, err := client.New(c.addr, client.Options{Retries: c.retries})
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer cl.Close()
 	token, jar, err := c.token()
 	if err != nil {
-		return nil, err
-	}
-	if c.acks > 0 {
-		if req.Query == nil {
-			req.Query = url.Values{}
-		}
-		req.Query.Set("acks", strconv.Itoa(c.acks))
+		return err
 	}
 	if req.Context = token; (token != "" || c.acks > 0) && req.Wait == 0 {
 		req.Wait = c.wait
 	}
-	if req.IfMatch = c.ifMatch; c.ifAbsent {
+	if req.Acks, req.IfMatch = c.acks, c.ifMatch; c.ifAbsent {
 		req.IfNoneMatch = "*"
 	}
 	ctx := cmd.Context()
@@ -127,18 +136,17 @@ func (c *cli) stream(cmd *cobra.Command, req client.Request, w io.Writer, timeou
 		ctx, cancel = context.WithTimeout(ctx, timeout+c.wait)
 		defer cancel()
 	}
-	reply, err := cl.Stream(ctx, req, w)
-	if err != nil {
+	if token, err = f(ctx, cl); err != nil {
 		var p *client.Problem
 		if c.json && errors.As(err, &p) {
 			_ = c.raw(p.Body)
 		}
-		return nil, err
+		return err
 	}
-	if jar != "" && reply.Context() != "" {
-		return reply, keep(jar, reply.Context())
+	if jar != "" && token != "" {
+		return keep(jar, token)
 	}
-	return reply, nil
+	return nil
 }
 
 // token returns the token of --context, and the file to keep the next one in for @FILE.

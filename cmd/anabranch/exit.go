@@ -9,8 +9,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/anabranchdb/anabranch/client"
 	"github.com/anabranchdb/anabranch/internal/app"
-	"github.com/anabranchdb/anabranch/internal/client"
 )
 
 // The exit codes. Scripts rely on them: none changes its meaning.
@@ -83,11 +83,11 @@ func exitCode(err error) int {
 
 func problemCode(p *client.Problem) int {
 	switch {
-	case p.Name == "not-found" || p.Name == "namespace-not-found":
+	case errors.Is(p, client.ErrNotFound) || errors.Is(p, client.ErrNamespaceNotFound):
 		return exitNotFound
 	case p.Status == http.StatusConflict || p.Status == http.StatusPreconditionFailed || p.Status == http.StatusUnprocessableEntity:
 		return exitConflict
-	case p.Name == "not-yet-visible":
+	case errors.Is(p, client.ErrNotYetVisible):
 		return exitNotYet
 	case p.Status == http.StatusServiceUnavailable || p.Status == http.StatusTooManyRequests || p.Status == http.StatusInsufficientStorage:
 		return exitBusy

@@ -6,14 +6,14 @@ import (
 	"io"
 	"os"
 
-	"github.com/anabranchdb/anabranch/internal/client"
+	"github.com/anabranchdb/anabranch/client"
 )
 
 func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
 
 // run runs one command and returns the exit code.
 func run(args []string, in io.Reader, out, errOut io.Writer) int {
-	c := &cli{in: in, out: out, errOut: errOut}
+	c := &cli{in: in, out: out, errOut: errOut, retries: 2}
 	root := c.root()
 	root.SetArgs(args)
 	root.SetIn(in)

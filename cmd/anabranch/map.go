@@ -6,7 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/anabranchdb/anabranch/internal/client"
+	"github.com/anabranchdb/anabranch/client"
 )
 
 func (c *cli) mapCmd() *cobra.Command {

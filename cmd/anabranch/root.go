@@ -9,8 +9,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/anabranchdb/anabranch/client"
 	"github.com/anabranchdb/anabranch/config"
-	"github.com/anabranchdb/anabranch/internal/client"
 )
 
 const (

@@ -7,7 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/anabranchdb/anabranch/internal/client"
+	"github.com/anabranchdb/anabranch/client"
 )
 
 func (c *cli) set() *cobra.Command {
@@ -71,7 +71,7 @@ func (c *cli) setHas() *cobra.Command {
 		Example: "  anabranch set has cart apples && echo apples",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			err := c.do(cmd, client.Request{Method: "GET", Path: c.data("sets", args[0], "members", args[1])}, nil)
-			if client.IsProblem(err, "not-found") {
+			if errors.Is(err, client.ErrNotFound) {
 				return absentError(line(args[1]) + " is not in the set " + line(args[0]))
 			}
 			return err

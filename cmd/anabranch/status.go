@@ -14,8 +14,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/anabranchdb/anabranch/client"
 	"github.com/anabranchdb/anabranch/config"
-	"github.com/anabranchdb/anabranch/internal/client"
 )
 
 func (c *cli) status() *cobra.Command {
@@ -245,6 +245,7 @@ func (c *cli) healthcheck() *cobra.Command {
 			if listen := os.Getenv("ANABRANCH_HTTP"); listen != "" && !cmd.Flags().Changed("addr") && os.Getenv(config.EnvAddr) == "" {
 				c.addr = reachable(listen)
 			}
+			c.retries = -1 // it asks often enough itself
 			deadline := time.Now().Add(c.wait)
 			tick := time.NewTicker(healthInterval)
 			defer tick.Stop()

@@ -7,8 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/anabranchdb/anabranch/client"
 	"github.com/anabranchdb/anabranch/internal/app"
-	"github.com/anabranchdb/anabranch/internal/client"
 )
 
 func TestLine(t *testing.T) {
@@ -57,7 +57,9 @@ func TestReachable(t *testing.T) {
 }
 
 func TestExitCodes(t *testing.T) {
-	problem := func(name string, status int) error { return &client.Problem{Name: name, Status: status} }
+	problem := func(name string, status int) error {
+		return &client.Problem{Type: "urn:anabranch:problem:" + name, Status: status}
+	}
 	for _, tc := range []struct {
 		err  error
 		want int

@@ -15,8 +15,8 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/anabranchdb/anabranch/client"
 	"github.com/anabranchdb/anabranch/config"
-	"github.com/anabranchdb/anabranch/internal/client"
 )
 
 func testConfig(t *testing.T) config.Config {
@@ -60,7 +60,7 @@ func startApp(t *testing.T, cfg config.Config) (*App, *client.Client) {
 	if err := a.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	c, err := client.New(out.address(t))
+	c, err := client.New(out.address(t), client.Options{Retries: -1})
 	if err != nil {
 		t.Fatal(err)
 	}

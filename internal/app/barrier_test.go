@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/anabranchdb/anabranch/internal/client"
+	"github.com/anabranchdb/anabranch/client"
 )
 
 // startPair starts two daemons of one cluster, connected.

@@ -11,8 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/anabranchdb/anabranch/client"
 	"github.com/anabranchdb/anabranch/config"
-	"github.com/anabranchdb/anabranch/internal/client"
 	"github.com/anabranchdb/anabranch/store"
 )
 
@@ -89,7 +89,7 @@ func startDaemon(t *testing.T, cfg config.Config) *daemon {
 	if err := d.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	c, err := client.New(d.log.address(t))
+	c, err := client.New(d.log.address(t), client.Options{Retries: -1})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,23 +1,24 @@
 package demo
 
 import (
+	"cmp"
 	"context"
-	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
 
-	"github.com/anabranchdb/anabranch/internal/client"
+	"github.com/anabranchdb/anabranch/client"
 )
 
 func (s *story) writeTogether(ctx context.Context) error {
 	s.tell.chapter("Each takes writes; all of them hold everything")
 	north, south, west := s.daemons[0], s.daemons[1], s.daemons[2]
 	if err := s.writes(ctx,
-		write{north, "counter inc visits 10", `{"counter":"visits","inc":10}`},
-		write{south, "set add cart bread milk", `{"set":"cart","add":["bread","milk"]}`},
-		write{west, `map put order city --string Delft`, `{"map":"order","path":["city"],"value":"Delft"}`},
-		write{west, `register put note --string "ring twice"`, `{"register":"note","value":"ring twice"}`},
+		write{north, "counter inc visits 10", func(b *client.Batch) { b.Counter("visits").Inc(10) }},
+		write{south, "set add cart bread milk", func(b *client.Batch) { b.Set("cart").Add("bread", "milk") }},
+		write{west, `map put order city --string Delft`, func(b *client.Batch) { b.Map("order").At("city").Set("Delft") }},
+		write{west, `register put note --string "ring twice"`, func(b *client.Batch) { b.Register("note").Set("ring twice") }},
 	); err != nil {
 		return err
 	}
@@ -44,16 +45,16 @@ func (s *story) writeApart(ctx context.Context) error {
 	s.tell.chapter("They go on taking writes, and contradict each other")
 	north, south, west := s.daemons[0], s.daemons[1], s.daemons[2]
 	if err := s.writes(ctx,
-		write{north, "counter inc visits 1", `{"counter":"visits","inc":1}`},
-		write{south, "counter inc visits 20", `{"counter":"visits","inc":20}`},
-		write{west, "counter reset visits", `{"counter":"visits","reset":true}`},
-		write{north, "set rm cart milk bread", `{"set":"cart","remove":["milk","bread"]}`},
-		write{south, "set add cart milk eggs", `{"set":"cart","add":["milk","eggs"]}`},
-		write{north, `register put note --string "side door"`, `{"register":"note","value":"side door"}`},
-		write{south, `register put note --string "call first"`, `{"register":"note","value":"call first"}`},
-		write{north, "map inc order parcels --by 2", `{"map":"order","path":["parcels"],"inc":2}`},
-		write{south, "map inc order parcels --by 3", `{"map":"order","path":["parcels"],"inc":3}`},
-		write{west, "map put order city --string Leiden", `{"map":"order","path":["city"],"value":"Leiden"}`},
+		write{north, "counter inc visits 1", func(b *client.Batch) { b.Counter("visits").Inc(1) }},
+		write{south, "counter inc visits 20", func(b *client.Batch) { b.Counter("visits").Inc(20) }},
+		write{west, "counter reset visits", func(b *client.Batch) { b.Counter("visits").Reset() }},
+		write{north, "set rm cart milk bread", func(b *client.Batch) { b.Set("cart").Remove("milk", "bread") }},
+		write{south, "set add cart milk eggs", func(b *client.Batch) { b.Set("cart").Add("milk", "eggs") }},
+		write{north, `register put note --string "side door"`, func(b *client.Batch) { b.Register("note").Set("side door") }},
+		write{south, `register put note --string "call first"`, func(b *client.Batch) { b.Register("note").Set("call first") }},
+		write{north, "map inc order parcels --by 2", func(b *client.Batch) { b.Map("order").At("parcels").Inc(2) }},
+		write{south, "map inc order parcels --by 3", func(b *client.Batch) { b.Map("order").At("parcels").Inc(3) }},
+		write{west, "map put order city --string Leiden", func(b *client.Batch) { b.Map("order").At("city").Set("Leiden") }},
 	); err != nil {
 		return err
 	}
@@ -81,7 +82,7 @@ order:  5 parcels, none counted twice; the city is what west wrote.`)
 
 func (s *story) settle(ctx context.Context) error {
 	s.tell.chapter("West decides about the note; the conflict is gone everywhere")
-	if err := s.writes(ctx, write{s.daemons[2], `register put note --string "side door, call first"`, `{"register":"note","value":"side door, call first"}`}); err != nil {
+	if err := s.writes(ctx, write{s.daemons[2], `register put note --string "side door, call first"`, func(b *client.Batch) { b.Register("note").Set("side door, call first") }}); err != nil {
 		return err
 	}
 	if err := s.equal(ctx); err != nil {
@@ -94,13 +95,15 @@ func (s *story) settle(ctx context.Context) error {
 type write struct {
 	at      *daemon
 	command string
-	op      string
+	op      func(*client.Batch)
 }
 
 func (s *story) writes(ctx context.Context, writes ...write) error {
 	for _, w := range writes {
 		s.tell.line("%s  anabranch %s", s.tell.name(w.at.name), w.command)
-		if err := w.at.send(ctx, "POST", `{"ops":[`+w.op+`]}`, "v1", "ns", "default", "batch"); err != nil {
+		b := w.at.ns.Batch()
+		w.op(b)
+		if err := b.Commit(ctx); err != nil {
 			return fmt.Errorf("%s: %w", w.at.name, err)
 		}
 	}
@@ -112,8 +115,11 @@ func (s *story) views(ctx context.Context) error {
 	rows := [][]string{{"", "visits", "cart", "note", "order"}}
 	for _, d := range s.daemons {
 		row := []string{d.name}
-		for _, object := range [][2]string{{"counters", "visits"}, {"sets", "cart"}, {"registers", "note"}, {"maps", "order"}} {
-			text, err := d.view(ctx, object[0], object[1])
+		for _, read := range []func(context.Context) (string, error){d.visits, d.cart, d.note, d.order} {
+			text, err := read(ctx)
+			if errors.Is(err, client.ErrNotFound) {
+				text, err = "-", nil
+			}
 			if err != nil {
 				return err
 			}
@@ -125,28 +131,32 @@ func (s *story) views(ctx context.Context) error {
 	return nil
 }
 
-// view returns one object in a few words.
-func (d *daemon) view(ctx context.Context, kind, key string) (string, error) {
-	var reply struct {
-		Value    json.RawMessage
-		Members  []string
-		Conflict bool
-		Values   []json.RawMessage
-	}
-	err := d.get(ctx, &reply, "v1", "ns", "default", kind, key)
-	switch {
-	case client.IsProblem(err, "not-found"):
-		return "-", nil
-	case err != nil:
-		return "", err
-	case kind == "sets":
-		return strings.Join(reply.Members, " "), nil
-	case reply.Conflict:
-		both := make([]string, len(reply.Values))
-		for i, v := range reply.Values {
-			both[i] = string(v)
+func (d *daemon) visits(ctx context.Context) (string, error) {
+	n, err := d.ns.Counter("visits").Number(ctx)
+	return n.String(), err
+}
+
+func (d *daemon) cart(ctx context.Context) (string, error) {
+	var all []string
+	for m, err := range d.ns.Set("cart").Members(ctx) {
+		if err != nil {
+			return "", err
 		}
-		return strings.Join(both, " or "), nil
+		all = append(all, m)
 	}
-	return string(reply.Value), nil
+	return cmp.Or(strings.Join(all, " "), "-"), nil
+}
+
+func (d *daemon) note(ctx context.Context) (string, error) {
+	v, err := d.ns.Register("note").Get(ctx)
+	var all []string
+	for _, value := range v.All() {
+		all = append(all, string(value))
+	}
+	return strings.Join(all, " or "), err
+}
+
+func (d *daemon) order(ctx context.Context) (string, error) {
+	v, err := d.ns.Map("order").Get(ctx)
+	return string(v.JSON), err
 }

@@ -13,7 +13,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/anabranchdb/anabranch/internal/client"
+	"github.com/anabranchdb/anabranch/client"
 )
 
 // stopDelay is how long a daemon has to end by itself.
@@ -24,6 +24,7 @@ type daemon struct {
 	name   string
 	link   *link
 	client *client.Client
+	ns     *client.Namespace
 	peerID string
 
 	process *exec.Cmd
@@ -93,13 +94,12 @@ func (d *daemon) connect(ctx context.Context) error {
 		return context.Cause(ctx)
 	}
 	var err error
-	if d.client, err = client.New(d.log.http); err != nil {
+	if d.client, err = client.New(d.log.http, client.Options{}); err != nil {
 		return err
 	}
-	var status struct {
-		PeerID string `json:"peer_id"`
-	}
-	if err := d.get(ctx, &status, "v1", "status"); err != nil {
+	d.ns = d.client.Namespace("default")
+	status, err := d.client.Status(ctx)
+	if err != nil {
 		return err
 	}
 	d.peerID = status.PeerID
@@ -128,53 +128,29 @@ func (d *daemon) stop() {
 	d.link.close()
 }
 
-// get reads a reply of the API.
-func (d *daemon) get(ctx context.Context, into any, path ...string) error {
-	reply, err := d.client.Do(ctx, client.Request{Method: "GET", Path: path})
-	if err != nil {
-		return err
-	}
-	return json.Unmarshal(reply.Body, into)
-}
-
-// send sends a JSON body.
-func (d *daemon) send(ctx context.Context, method, body string, path ...string) error {
-	_, err := d.client.Do(ctx, client.Request{Method: method, Path: path, Body: []byte(body)})
-	return err
-}
-
 // export returns everything that the daemon holds.
 func (d *daemon) export(ctx context.Context) (string, error) {
-	reply, err := d.client.Do(ctx, client.Request{Method: "GET", Path: []string{"v1", "ns", "default", "export"}})
-	if err != nil {
-		return "", err
-	}
-	return string(reply.Body), nil
+	var all strings.Builder
+	err := d.ns.Export(ctx, &all)
+	return all.String(), err
 }
 
 // connected returns how many other daemons this one is connected to.
 func (d *daemon) connected(ctx context.Context) (int, error) {
-	var reply struct{ Peers []struct{ Connected bool } }
-	if err := d.get(ctx, &reply, "v1", "peers"); err != nil {
-		return 0, err
-	}
+	peers, err := d.client.Peers(ctx)
 	n := 0
-	for _, p := range reply.Peers {
+	for _, p := range peers {
 		if p.Connected {
 			n++
 		}
 	}
-	return n, nil
+	return n, err
 }
 
 // converged reports what the daemon says of itself and the others.
 func (d *daemon) converged(ctx context.Context) (bool, error) {
-	var reply struct {
-		Converged bool
-		Peers     []struct{ ID string }
-	}
-	err := d.get(ctx, &reply, "v1", "ns", "default", "sync")
-	return reply.Converged && len(reply.Peers) == daemons-1, err
+	s, err := d.ns.Sync(ctx)
+	return s.Converged && len(s.Peers) == daemons-1, err
 }
 
 // logReader reads what a daemon says of itself, until its end.

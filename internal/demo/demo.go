@@ -122,8 +122,7 @@ func (s *story) meet(ctx context.Context) error {
 			if other == d {
 				continue
 			}
-			body := fmt.Sprintf(`{"addr":%q}`, other.link.multiaddr()+"/p2p/"+other.peerID)
-			if err := d.send(ctx, "POST", body, "v1", "peers"); err != nil {
+			if err := d.client.AddPeer(ctx, other.link.multiaddr()+"/p2p/"+other.peerID); err != nil {
 				return err
 			}
 		}

@@ -67,10 +67,10 @@ var mayImport = map[string][]string{
 	"http":                   {"crdt", "store"},
 	"internal/replica":       {"crdt", "delta", "store", "sync"},
 	"internal/sim":           {"crdt", "delta", "store", "sync", "internal/replica"},
-	"internal/demo":          {"internal/client", "internal/clusterkey"},
+	"internal/demo":          {"client", "internal/clusterkey"},
 	"internal/app":           {"config", "http", "store", "sync", "sync/p2p", "internal/replica", "internal/clusterkey"},
-	"cmd/anabranch":          {"config", "internal/app", "internal/client", "internal/clusterkey", "internal/demo"},
-	"examples/debian-loader": {"internal/client"},
+	"cmd/anabranch":          {"config", "internal/app", "client", "internal/clusterkey", "internal/demo"},
+	"examples/debian-loader": {"client"},
 }
 
 // TestImportsGoOneWay keeps the layers apart, and each large library in its place.
@@ -96,6 +96,19 @@ func TestImportsGoOneWay(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// TestClientStandsAlone: a program that speaks to a daemon gets the standard library and nothing else.
+func TestClientStandsAlone(t *testing.T) {
+	cmd := exec.Command("go", "list", "-deps", "-f", "{{if not .Standard}}{{.ImportPath}}{{end}}", "./client")
+	cmd.Dir = root
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Fields(string(out)); !slices.Equal(got, []string{module + "/client"}) {
+		t.Errorf("the client brings along %v", got)
 	}
 }
 

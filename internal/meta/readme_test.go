@@ -20,7 +20,7 @@ func TestReadmeCompiles(t *testing.T) {
 		t.Fatal("the README has no Go code")
 	}
 	var src strings.Builder
-	src.WriteString("package readme\n\nimport (\n\t\"context\"\n\t\"fmt\"\n\n\t\"" + module + "/crdt\"\n\t\"" + module + "/store\"\n)\n")
+	src.WriteString("package readme\n\nimport (\n\t\"context\"\n\t\"fmt\"\n\n\t\"" + module + "/client\"\n\t\"" + module + "/crdt\"\n\t\"" + module + "/store\"\n)\n")
 	for _, b := range blocks {
 		src.WriteString("\n" + b[1])
 	}

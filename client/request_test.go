@@ -78,17 +78,20 @@ func TestProblems(t *testing.T) {
 		}
 		w.Header().Set("Content-Type", "application/problem+json")
 		w.WriteHeader(http.StatusNotFound)
-		_, _ = io.WriteString(w, `{"type":"urn:anabranch:problem:not-found","title":"Not found","status":404,"detail":"no counter \"a\""}`)
+		_, _ = io.WriteString(w, `{"type":"urn:anabranch:problem:not-found","title":"Not found","status":404,"detail":"no counter \"a\"","missing":7}`)
 	}))
 	defer srv.Close()
 	c := mustNew(t, srv.URL)
 	_, err := c.Do(context.Background(), Request{Method: "GET", Path: []string{"a"}})
-	if !IsProblem(err, "not-found") || err.Error() != `not-found: no counter "a"` {
+	if !errors.Is(err, ErrNotFound) || errors.Is(err, ErrNamespaceNotFound) || err.Error() != `not-found: no counter "a"` {
 		t.Errorf("got %v", err)
 	}
-	_, err = c.Do(context.Background(), Request{Method: "GET", Path: []string{"other"}})
 	var p *Problem
-	if !errors.As(err, &p) || p.Name != "" || p.Status != 502 {
+	if missing := 0; !errors.As(err, &p) || p.Name() != "not-found" || !p.Extension("missing", &missing) || missing != 7 || p.Extension("title", &missing) {
+		t.Errorf("got %+v", p)
+	}
+	_, err = c.Do(context.Background(), Request{Method: "GET", Path: []string{"other"}})
+	if !errors.As(err, &p) || p.Type != "" || p.Status != 502 {
 		t.Errorf("got %v", err)
 	}
 }
@@ -112,7 +115,8 @@ func TestUnreachable(t *testing.T) {
 		"reply broke off": {cut.URL, context.Background()},
 		"time over":       {slow.URL, ctx},
 	} {
-		if _, err := mustNew(t, tc.addr).Do(tc.ctx, Request{Method: "GET", Path: []string{"v1"}}); !errors.Is(err, ErrUnreachable) {
+		_, err := mustNew(t, tc.addr).Do(tc.ctx, Request{Method: "GET", Path: []string{"v1"}})
+		if !errors.Is(err, ErrUnreachable) || errors.Is(err, context.DeadlineExceeded) != (tc.ctx == ctx) {
 			t.Errorf("%s: got %v", name, err)
 		}
 	}
@@ -138,12 +142,12 @@ func TestUnixSocket(t *testing.T) {
 
 func TestAddresses(t *testing.T) {
 	for _, good := range []string{"http://127.0.0.1:7700", "127.0.0.1:7700", "http://[::1]:7700/", "localhost:1", "unix:/x"} {
-		if _, err := New(good); err != nil {
+		if _, err := New(good, Options{}); err != nil {
 			t.Errorf("%s: %v", good, err)
 		}
 	}
 	for _, bad := range []string{"", "unix:", "ftp://a", "http://", "http://a/b", "http://u@a", "http://a?b", "::"} {
-		if _, err := New(bad); !errors.Is(err, ErrAddr) {
+		if _, err := New(bad, Options{}); !errors.Is(err, ErrAddr) {
 			t.Errorf("%q: %v", bad, err)
 		}
 	}
@@ -151,7 +155,7 @@ func TestAddresses(t *testing.T) {
 
 func mustNew(t *testing.T, addr string) *Client {
 	t.Helper()
-	c, err := New(addr)
+	c, err := New(addr, Options{Retries: -1})
 	if err != nil {
 		t.Fatal(err)
 	}
