@@ -215,6 +215,18 @@ func (o CounterOps) Reset() *Result { return o.t.add(op{"reset": true}) }
 // Delete is the same as Reset.
 func (o CounterOps) Delete() *Result { return o.t.add(op{"delete": true}) }
 
+// FlagOps are operations on a flag in a batch.
+type FlagOps struct{ t target }
+
+// Flag names a flag.
+func (b *Batch) Flag(key string) FlagOps { return FlagOps{target{b: b, typ: TypeFlag, key: key}} }
+
+// Enable turns the flag on.
+func (o FlagOps) Enable() *Result { return o.t.add(op{"enable": true}) }
+
+// Disable turns the flag off.
+func (o FlagOps) Disable() *Result { return o.t.add(op{"enable": false}) }
+
 // SetOps are operations on a set in a batch.
 type SetOps struct{ t target }
 
@@ -278,6 +290,12 @@ func (o FieldOps) Inc(n int64) *Result { return o.t.add(op{"inc": onWire(n)}) }
 
 // Reset resets the counter there.
 func (o FieldOps) Reset() *Result { return o.t.add(op{"reset": true}) }
+
+// Enable turns the flag there on.
+func (o FieldOps) Enable() *Result { return o.t.add(op{"enable": true}) }
+
+// Disable turns the flag there off.
+func (o FieldOps) Disable() *Result { return o.t.add(op{"enable": false}) }
 
 // Add adds members to the set there. Without any it does nothing.
 func (o FieldOps) Add(members ...string) *Result { return o.t.members("add", members) }

@@ -77,6 +77,31 @@ func TestSet(t *testing.T) {
 	same(t, must(s.Size(ctx))(t), uint64(0))
 }
 
+func TestFlag(t *testing.T) {
+	ctx, ns := t.Context(), defaultNamespace(t)
+	f, at := ns.Flag("dark"), ns.Map("m").At("a", "b")
+	same(t, must(f.Get(ctx))(t), false)
+	check(t, f.Enable(ctx, client.IfAbsent()))
+	check(t, at.Enable(ctx))
+	same(t, must(f.Get(ctx))(t), true)
+	same(t, must(client.Get[bool](ctx, at))(t), true)
+	if err := f.Disable(ctx, client.IfAbsent()); !errors.Is(err, client.ErrPreconditionFailed) {
+		t.Errorf("not absent: %v", err)
+	}
+	check(t, f.Disable(ctx))
+	check(t, at.Disable(ctx))
+	same(t, must(f.Get(ctx))(t), false)
+	same(t, collect(t, ns.Keys(ctx)), []client.Key{})
+	b := ns.Batch()
+	b.Flag("x").Enable()
+	b.Flag("y").Enable()
+	b.Flag("y").Disable()
+	b.Map("m").At("z").Enable()
+	b.Map("m").At("z").Disable()
+	check(t, b.Commit(ctx))
+	same(t, collect(t, ns.Keys(ctx)), []client.Key{{Type: client.TypeFlag, Key: "x"}})
+}
+
 type settings struct {
 	Theme string `json:"theme"`
 	Level int    `json:"level"`

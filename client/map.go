@@ -9,7 +9,7 @@ import (
 	"slices"
 )
 
-// Map is a nested object of registers, counters and sets.
+// Map is a nested object of registers, counters, flags and sets.
 type Map struct{ object }
 
 // Map returns a handle.
@@ -57,7 +57,7 @@ type FieldState struct {
 // fields are listed on their own.
 type Content struct {
 	Type Type `json:"type"`
-	// Value is that of a register, of siblings the newest, or of a counter: see Number.
+	// Value is that of a register, of siblings the newest, of a counter (see Number), or true of a flag.
 	Value json.RawMessage `json:"value"`
 	// Values are the siblings of a register, the newest first.
 	Values []json.RawMessage `json:"values"`
@@ -181,6 +181,16 @@ func (f Field) Inc(ctx context.Context, n int64, opts ...Option) (int64, error) 
 // Reset resets the counter there.
 func (f Field) Reset(ctx context.Context, opts ...Option) error {
 	return f.write(ctx, opts, func(o FieldOps) { o.Reset() })
+}
+
+// Enable turns the flag there on. Get reads it, as a bool.
+func (f Field) Enable(ctx context.Context, opts ...Option) error {
+	return f.write(ctx, opts, func(o FieldOps) { o.Enable() })
+}
+
+// Disable turns the flag there off, as Flag.Disable does.
+func (f Field) Disable(ctx context.Context, opts ...Option) error {
+	return f.write(ctx, opts, func(o FieldOps) { o.Disable() })
 }
 
 // Add adds a member to the set there and reports whether it is new at this daemon.

@@ -14,13 +14,14 @@ type Type string
 // The types, in the order in which lists have them.
 const (
 	TypeCounter  Type = "counter"
+	TypeFlag     Type = "flag"
 	TypeMap      Type = "map"
 	TypeRegister Type = "register"
 	TypeSet      Type = "set"
 )
 
 // segments are what the types are called in paths.
-var segments = map[Type]string{TypeCounter: "counters", TypeMap: "maps", TypeRegister: "registers", TypeSet: "sets"}
+var segments = map[Type]string{TypeCounter: "counters", TypeFlag: "flags", TypeMap: "maps", TypeRegister: "registers", TypeSet: "sets"}
 
 // Storage is where a daemon keeps a namespace.
 type Storage string

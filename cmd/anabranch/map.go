@@ -10,8 +10,8 @@ import (
 )
 
 func (c *cli) mapCmd() *cobra.Command {
-	return newGroup("map", "Nested objects of registers, counters and sets",
-		c.mapGet(), c.mapPut(), c.mapMerge(), c.mapInc(), c.mapReset(), c.mapMembers("add"), c.mapMembers("remove"), c.mapRemove())
+	return newGroup("map", "Nested objects of registers, counters, flags and sets",
+		c.mapGet(), c.mapPut(), c.mapMerge(), c.mapInc(), c.mapReset(), c.mapFlag("enable", true), c.mapFlag("disable", false), c.mapMembers("add"), c.mapMembers("remove"), c.mapRemove())
 }
 
 // field is the path of a map, or of something in it.
@@ -31,7 +31,7 @@ func (c *cli) mapGet() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "get KEY [FIELD...]", Short: "Print a map, or what stands at a path of fields in it", Args: names(1, -1),
 		Long: `Print a map as JSON, or what stands at a path of fields in it: the JSON value of a register, the
-value of a counter, the members of a set one a line, or a map as JSON.
+value of a counter or flag, the members of a set one a line, or a map as JSON.
 
 With --typed, print a line for everything that stands at each field, concurrent values and types
 included: its fields, its type, its value, and "conflict" where there are several. The newest is
@@ -68,7 +68,7 @@ func (c *cli) showField(body []byte) (next string, err error) {
 	switch reply.Type {
 	case "set":
 		return c.showMembers(body)
-	case "counter":
+	case "counter", "flag":
 		err = c.showValue(body)
 	case "map":
 		err = c.showJSON(reply.Value)
@@ -162,6 +162,17 @@ func (c *cli) mapReset() *cobra.Command {
 		Example: "  anabranch map reset ada visits",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return c.operate(cmd, args, "reset", true)
+		},
+	}
+}
+
+func (c *cli) mapFlag(action string, on bool) *cobra.Command {
+	return &cobra.Command{
+		Use: action + " KEY FIELD...", Args: names(2, -1),
+		Short:   map[bool]string{true: "Turn on a flag at a path of fields", false: "Turn off a flag at a path of fields"}[on],
+		Example: "  anabranch map " + action + " ada member",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return c.operate(cmd, args, "enable", on)
 		},
 	}
 }

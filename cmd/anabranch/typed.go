@@ -26,7 +26,7 @@ func (t typedChild) values() ([]string, error) {
 	case t.Type == "set":
 		b, err := encode(t.Members)
 		return []string{strings.TrimSpace(string(b))}, err
-	case t.Type == "counter":
+	case t.Type == "counter" || t.Type == "flag":
 		return []string{number(t.Value)}, nil
 	case len(t.Values) == 0:
 		return []string{string(t.Value)}, nil

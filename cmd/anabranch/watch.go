@@ -57,7 +57,7 @@ printed on standard error.`,
 	}
 	f := cmd.Flags()
 	f.StringVar(&since, "since", "", "begin at \"start\", \"now\", a `cursor`, or behind what the token of another command stands for")
-	f.StringVar(&typ, "type", "", "only objects of this `type`: counter, set, register or map")
+	f.StringVar(&typ, "type", "", "only objects of this `type`: counter, flag, map, register or set")
 	f.StringVar(&prefix, "prefix", "", "only keys that begin with this `text`")
 	f.BoolVar(&values, "values", false, "print values too, but for sets and maps above 64 KiB")
 	f.IntVar(&limit, "limit", 0, "end behind `N` changes, at most 1000")
