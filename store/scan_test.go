@@ -326,3 +326,22 @@ func TestScanPages(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// TestDeleteAboveLargeEntries deletes as many members as a small LargeEntries does not spell out one by
+// one, and a kill that lists dots could.
+func TestDeleteAboveLargeEntries(t *testing.T) {
+	n := memorySpace(t, func(o *Options) { o.LargeEntries = 4 })
+	addMembers(t, n, tSet, 0, 10)
+	mustCommit(t, n, func(tx *Tx) error {
+		_, err := tx.Delete(crdt.Object(crdt.Set, "s"), nil)
+		return err
+	})
+	v, err := n.View(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer v.Close()
+	for it, err := range v.Scan("", "") {
+		t.Errorf("%q is left (%v)", it.Path, err)
+	}
+}

@@ -263,7 +263,7 @@ func (t *Tx) Delete(prefix crdt.Path, seen crdt.VersionVector) (changed bool, er
 			hidden[at] = h
 		}
 	}
-	if removed <= maxKillDots {
+	if removed <= min(maxKillDots, t.g.n.opts.LargeEntries) { // above LargeEntries not all are spelled out
 		return changed, nil
 	}
 	kill := prefixKill{prefix: prefix, clock: t.killClock(seen)}
