@@ -3,6 +3,8 @@ package sim
 import (
 	"container/heap"
 	"time"
+
+	peersync "github.com/anabranchdb/anabranch/sync"
 )
 
 // event is something that happens at a virtual time. Events of one time happen in the order in
@@ -72,10 +74,13 @@ func (w *World) send(l *link, do func()) {
 	})
 }
 
-// connected reports whether both nodes run and nothing cuts them apart.
-func (w *World) connected(a, b *node) bool {
-	return a != b && a.up && b.up && a.side == b.side
+// hears reports whether both nodes run and what b says reaches a.
+func (w *World) hears(a, b *node) bool {
+	return a != b && a.up && b.up && a.side == b.side && !w.blocked[[2]peersync.PeerID{b.id, a.id}]
 }
+
+// connected reports whether streams between two nodes live: they need both directions.
+func (w *World) connected(a, b *node) bool { return w.hears(a, b) && w.hears(b, a) }
 
 // rewire brings links and engines to what connected says. Links that broke are reported to both
 // ends, each at its own time.

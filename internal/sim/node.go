@@ -2,27 +2,31 @@ package sim
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"math/rand/v2"
 	"time"
 
 	"github.com/anabranchdb/anabranch/crdt"
-	"github.com/anabranchdb/anabranch/delta"
 	"github.com/anabranchdb/anabranch/internal/replica"
 	"github.com/anabranchdb/anabranch/store"
 	peersync "github.com/anabranchdb/anabranch/sync"
 )
 
-// node is one replica: a store on a datastore that survives restarts, and an engine.
+// node is one replica: a store on a disk that survives restarts, and an engine.
 type node struct {
-	w    *World
-	id   peersync.PeerID
-	dir  string
-	disk *survivor
+	w     *World
+	id    peersync.PeerID
+	dir   string
+	disk  *disk
+	print string // fingerprint of the disk
 
-	up    bool
-	start int // counts restarts
-	side  int // nodes on different sides of a partition do not hear each other
+	up     bool
+	gone   bool // for good
+	rotten bool // the disk has told of damage, once
+	full   bool
+	skew   time.Duration // of the wall clock
+	start  int           // counts restarts
+	side   int           // nodes on different sides of a partition do not hear each other
 
 	store  *store.Store
 	ns     *store.Namespace
@@ -36,13 +40,14 @@ type node struct {
 	pull    *session
 	wake    time.Time
 
+	// acked is the clock that was told to others last: no crash takes any of it back.
+	acked crdt.VersionVector
+	// clocks are some that this node has had; authors may have seen any of them.
+	clocks []crdt.VersionVector
 	oracle crdt.State // what the store must hold
+	// unknown is a transaction that a crash has left without an answer.
+	unknown *transaction
 }
-
-// survivor is a datastore that a restart finds as it was.
-type survivor struct{ store.Backend }
-
-func (survivor) Close() error { return nil }
 
 // seeded makes ids and nonces repeat.
 type seeded struct{ rng *rand.Rand }
@@ -54,47 +59,111 @@ func (s seeded) Read(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// boot opens the store and starts a fresh engine.
+// boot opens the store and starts a fresh engine. The power may go meanwhile.
 func (n *node) boot() {
-	opts := store.DefaultOptions(n.dir)
-	opts.OpenBackend = func(string) (store.Backend, error) { return n.disk, nil }
-	opts.Fingerprint = func(string) (store.Fingerprint, error) { return "simulated", nil }
-	opts.FreeBytes = func(string) (uint64, error) { return 1 << 40, nil }
-	opts.Now = func() time.Time { return n.w.now }
-	opts.Rand = seeded{rand.New(rand.NewPCG(n.w.rng.Uint64(), 3))}
-	opts.LargeEntries = n.w.cfg.LargeEntries
-	opts.MaxLogBytes = n.w.cfg.MaxLogBytes
-	var err error
-	n.store, err = store.Open(opts)
+	s, err := store.Open(n.options())
+	if err != nil && n.disk.isDead() {
+		n.start++
+		n.disk.powerCut(n.w.rng)
+		n.bootAfter(time.Second)
+		return
+	}
 	n.w.must(err, "open %s", n.id)
+	n.store = s
 	n.ns, err = n.store.Namespace(store.Default)
 	n.w.must(err, "namespace of %s", n.id)
 	n.copy = replica.New(n.ns)
 	n.ns.Subscribe(func(c store.Commit) { n.commits = append(n.commits, c) })
 	cfg := n.w.cfg.sync()
 	cfg.Seed = n.w.rng.Uint64()
-	n.engine = peersync.NewEngine(cfg, n.copy.Status())
-	n.up, n.busy, n.applies, n.commits = true, false, nil, nil
+	n.up, n.busy, n.applies, n.commits, n.pull = true, false, nil, nil, nil
 	n.start++
 	n.links = map[peersync.PeerID]*link{}
+	if n.ns.Err() != nil { // set aside
+		n.oracle, n.acked = crdt.NewState(), nil
+	}
+	n.engine = peersync.NewEngine(cfg, n.copy.Status())
+	n.reopened()
 	n.handle(peersync.Tick{})
 }
 
-// stop ends the node as a kill does: what is in the datastore stays, the rest is gone.
+func (n *node) options() store.Options {
+	opts := store.DefaultOptions(n.dir)
+	opts.OpenBackend = func(string) (store.Backend, error) { return n.disk, nil }
+	opts.Fingerprint = func(string) (store.Fingerprint, error) { return store.Fingerprint(n.print), nil }
+	opts.FreeBytes = func(string) (uint64, error) {
+		if n.full {
+			return uint64(n.w.rng.IntN(int(opts.ReserveBytes))), nil
+		}
+		return 1 << 40, nil
+	}
+	opts.Now = func() time.Time { return n.w.now.Add(n.w.calendar + n.skew) }
+	opts.Rand = seeded{rand.New(rand.NewPCG(n.w.rng.Uint64(), 3))}
+	opts.LargeEntries = n.w.cfg.LargeEntries
+	opts.MaxLogBytes = n.w.cfg.MaxLogBytes
+	return opts
+}
+
+// reopened checks what a start has found. What was written and not answered may be there.
+func (n *node) reopened() {
+	clock := n.ns.Clock()
+	if !clock.CoversAll(n.acked) {
+		n.w.fail("%s: a crash has lost what was acknowledged: %v, found %v", n.id, n.acked, clock)
+	}
+	n.w.learn(n)
+	n.w.resolve(n)
+	n.told(clock)
+	n.w.checkNode(n)
+}
+
+// told notes a clock that others may hear of.
+func (n *node) told(clock crdt.VersionVector) {
+	n.acked = clock
+	n.clocks = append(n.clocks, clock)
+}
+
+// stop ends the process: what is on the disk stays, the rest is gone.
 func (n *node) stop() {
 	n.up = false
-	n.w.must(n.store.Close(), "close %s", n.id)
+	err := n.store.Close()
+	if !n.disk.isDead() {
+		n.w.must(err, "close %s", n.id)
+	}
+	n.w.rewire()
+}
+
+// survives reports whether the process goes on after an error. The power may be off, or the copy
+// damaged: then the node starts again.
+func (n *node) survives() bool {
+	switch {
+	case !n.up:
+		return false
+	case n.disk.isDead():
+		n.crashed()
+		return false
+	case errors.Is(n.ns.Err(), store.ErrDamaged):
+		n.stop()
+		n.bootAfter(n.w.delay())
+		return false
+	}
+	return true
 }
 
 // settle waits until the committer has nothing left to do, then hands on what it announced.
 func (n *node) settle() {
 	_, err := n.ns.Commit(context.Background(), func(*store.Tx) error { return nil })
-	n.w.must(err, "settle %s", n.id)
+	if !n.survives() {
+		return
+	}
+	if !errors.Is(err, store.ErrJoining) {
+		n.w.must(err, "settle %s", n.id)
+	}
 	commits := n.commits
 	n.commits = nil
 	for _, c := range commits {
 		own := replica.OwnUnits(c)
 		n.w.record(own)
+		n.told(c.Status.Clock)
 		n.handle(peersync.Committed{Status: replica.StatusOf(c.Status), Units: own, Local: len(own) > 0})
 	}
 	if len(commits) > 0 {
@@ -165,12 +234,12 @@ func (n *node) do(a peersync.Action) {
 // publish gossips: to each node that can be heard, perhaps not, perhaps twice, in any order.
 func (n *node) publish(data []byte) {
 	for _, b := range n.w.nodes {
-		if !n.w.connected(n, b) || n.w.chance(n.w.cfg.LossPercent) {
+		if !n.w.hears(b, n) || n.w.chance(n.w.cfg.LossPercent) {
 			continue
 		}
 		for range 1 + n.w.rng.IntN(100)/(100-n.w.cfg.DuplicatePercent) {
 			n.w.after(n.w.delay(), func() {
-				if n.w.connected(n, b) {
+				if n.w.hears(b, n) {
 					b.handle(peersync.Gossip{Peer: n.id, Data: data})
 				}
 			})
@@ -194,69 +263,12 @@ func (n *node) applyLater() {
 		n.applies, n.busy = n.applies[1:], false
 		err := n.copy.Apply(context.Background(), a.Units, a.Runs)
 		n.settle()
+		if !n.up || n.start != start {
+			return
+		}
 		if err != nil {
 			n.handle(peersync.ApplyFailed{Err: err, From: a.From})
 		}
 		n.applyLater()
 	})
-}
-
-// write commits one random transaction.
-func (n *node) write() {
-	if !n.up {
-		return
-	}
-	_, err := n.ns.Commit(context.Background(), func(t *store.Tx) error {
-		for range 1 + n.w.rng.IntN(4) {
-			if err := n.w.op(t); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	n.w.must(err, "write at %s", n.id)
-	n.settle()
-}
-
-// checkNode compares a store with the oracle: everything that its clock claims, and nothing else.
-func (w *World) checkNode(n *node) {
-	s, err := n.ns.Source(context.Background())
-	w.must(err, "source of %s", n.id)
-	defer s.Close()
-	st := s.Status()
-	w.advance(&n.oracle, st.Clock)
-	if n.oracle.Clock.Compare(st.Clock) != crdt.Equal {
-		w.fail("%s: I4: clock %v is not closed or stands inside a unit: the oracle gets to %v", n.id, st.Clock, n.oracle.Clock)
-	}
-	var digest delta.Digest
-	live := 0
-	for e, err := range s.Entries(nil) {
-		w.must(err, "entries of %s", n.id)
-		live++
-		digest.Add(e)
-		if !st.Clock.Covers(e.Dot) || !s.Live().Contains(e.Dot) {
-			w.fail("%s: I2: live entry %v is not covered, or has no live bit", n.id, e.Dot)
-		}
-		if f, ok := n.oracle.Live[e.Dot]; !ok {
-			w.fail("%s: I3: %v at %q is live and must be dead", n.id, e.Dot, e.Path)
-		} else if !f.Equal(e) {
-			w.fail("%s: I1: %v is not what was written", n.id, e.Dot)
-		}
-	}
-	if live != len(n.oracle.Live) {
-		w.fail("%s: I6: %d live entries, %d must be: an entry is lost", n.id, live, len(n.oracle.Live))
-	}
-	if digest != st.Digest {
-		w.fail("%s: I5: the digest is not that of the entries", n.id)
-	}
-}
-
-func (w *World) fail(format string, args ...any) {
-	panic(Violation(fmt.Sprintf(format, args...)))
-}
-
-func (w *World) must(err error, format string, args ...any) {
-	if err != nil {
-		w.fail("%s: %v", fmt.Sprintf(format, args...), err)
-	}
 }

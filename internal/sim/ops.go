@@ -1,7 +1,11 @@
 package sim
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"math/rand/v2"
+	"slices"
 
 	"github.com/anabranchdb/anabranch/crdt"
 	"github.com/anabranchdb/anabranch/store"
@@ -31,49 +35,156 @@ var (
 	}
 )
 
-// op does one random operation.
-func (w *World) op(t *store.Tx) error {
-	pick := func(ps []crdt.Path) crdt.Path { return ps[w.rng.IntN(len(ps))] }
-	member := func() crdt.Path { return pick(sets).Member(fmt.Sprint(w.rng.IntN(10))) }
-	switch w.rng.IntN(12) {
+// write commits one random transaction.
+func (n *node) write(rng *rand.Rand) {
+	if !n.up {
+		return
+	}
+	var ops []op
+	for range 1 + rng.IntN(4) {
+		ops = append(ops, n.draw(rng)...)
+	}
+	n.commit(ops)
+	if n.up && rng.IntN(4) == 0 {
+		n.w.checkReader(n)
+	}
+}
+
+// draw draws one operation, or one that is made of many.
+func (n *node) draw(rng *rand.Rand) []op {
+	pick := func(ps []crdt.Path) crdt.Path { return ps[rng.IntN(len(ps))] }
+	member := func() crdt.Path { return pick(sets).Member(fmt.Sprint(rng.IntN(10))) }
+	switch rng.IntN(12) {
 	case 0, 1, 2:
-		_, err := t.Add(member())
-		return err
+		return []op{{what: add, path: member()}}
 	case 3:
-		_, err := t.Remove(member(), w.seen(t))
-		return err
+		return []op{{what: remove, path: member(), seen: n.seen(rng)}}
 	case 4:
 		// More members than a delete spells out one by one.
-		set := pick(sets)
-		for i := range 70 {
-			if _, err := t.Add(set.Member(fmt.Sprint("bulk", i))); err != nil {
+		set, ops := pick(sets), make([]op, 70)
+		for i := range ops {
+			ops[i] = op{what: add, path: set.Member(fmt.Sprint("bulk", i))}
+		}
+		return ops
+	case 5, 6, 7:
+		return []op{{what: increment, path: pick(counters), amount: int64(1+rng.IntN(10)) * int64(1-2*rng.IntN(2))}}
+	case 8:
+		return []op{{what: reset, path: pick(counters), seen: n.seen(rng)}}
+	case 9, 10:
+		return []op{{what: assign, path: pick(registers), value: fmt.Sprint(rng.IntN(1000)), seen: n.seen(rng)}}
+	default:
+		return []op{{what: del, path: pick(subtrees), seen: n.seen(rng)}}
+	}
+}
+
+// seen is what an author may have seen: all, or what this node held at some time.
+func (n *node) seen(rng *rand.Rand) crdt.VersionVector {
+	if rng.IntN(2) == 0 || len(n.clocks) == 0 {
+		return nil
+	}
+	return n.clocks[rng.IntN(len(n.clocks))]
+}
+
+// commit runs operations in a transaction, and returns the clock that covers it; nil when it was
+// refused, or when nobody knows what became of it.
+func (n *node) commit(ops []op) crdt.VersionVector {
+	t := &transaction{ops: ops}
+	if n.disk.armed() {
+		n.w.markers++
+		t.marker = crdt.Object(crdt.Set, "marks").Leaf(crdt.Set).Member(fmt.Sprint(n.w.markers))
+		t.ops = append(ops, op{what: add, path: t.marker})
+	}
+	self := n.ns.Replica()
+	r, err := n.ns.Commit(context.Background(), func(tx *store.Tx) error {
+		t.before = tx.Clock().Clone()
+		for _, o := range t.ops {
+			if err := o.do(tx); err != nil {
 				return err
 			}
 		}
 		return nil
-	case 5, 6, 7:
-		return t.Increment(pick(counters), int64(w.rng.IntN(21)-10))
-	case 8:
-		_, err := t.Reset(pick(counters), w.seen(t))
-		return err
-	case 9, 10:
-		return t.Assign(pick(registers), fmt.Append(nil, w.rng.IntN(1000)), w.seen(t))
-	default:
-		_, err := t.Delete(pick(subtrees), w.seen(t))
-		return err
+	})
+	t.end = crdt.Dot{Replica: self, Seq: t.before[self] + 1}
+	switch {
+	case n.disk.isDead():
+		if t.before != nil && err != nil {
+			n.unknown = t
+		}
+	case errors.Is(err, store.ErrDiskFull), errors.Is(err, store.ErrJoining):
+		return nil
+	case !errors.Is(err, store.ErrDamaged):
+		n.w.must(err, "write at %s", n.id)
+	}
+	if err == nil {
+		n.w.history.put(t)
+	}
+	n.settle()
+	return r.Clock
+}
+
+// resolve finds out what became of a transaction that had no answer when the power went.
+func (w *World) resolve(n *node) {
+	t := n.unknown
+	if t == nil || n.ns.Err() != nil {
+		return
+	}
+	n.unknown = nil
+	u, ok := w.units.at(t.end)
+	if ok && slices.ContainsFunc(u.Entries, func(e crdt.Entry) bool { return e.Path == t.marker }) {
+		w.history.put(t)
 	}
 }
 
-// seen is what an author may have seen: all, or an earlier clock.
-func (w *World) seen(t *store.Tx) crdt.VersionVector {
-	if w.rng.IntN(2) == 0 {
-		return nil
+func (o op) do(tx *store.Tx) error {
+	var err error
+	switch o.what {
+	case add:
+		_, err = tx.Add(o.path)
+	case remove:
+		_, err = tx.Remove(o.path, o.seen)
+	case increment:
+		err = tx.Increment(o.path, o.amount)
+	case reset:
+		_, err = tx.Reset(o.path, o.seen)
+	case assign:
+		err = tx.Assign(o.path, []byte(o.value), o.seen)
+	case del:
+		_, err = tx.Delete(o.path, o.seen)
 	}
-	v := crdt.VersionVector{}
-	for _, r := range t.Clock().Replicas() {
-		if s := w.rng.Uint64N(t.Clock()[r] + 1); s > 0 {
-			v[r] = s
+	return err
+}
+
+// client is an application that moves between nodes and carries its token along.
+type client struct {
+	name  string
+	token crdt.VersionVector
+	mine  []crdt.Path // members that it has added, and nobody else touches
+}
+
+// call is one request of a client: it looks for all that it has written, and writes one more.
+func (c *client) call(n *node, rng *rand.Rand) {
+	if !n.up || !n.healthy() {
+		return
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel() // who does not cover the token now says so at once
+	if n.ns.WaitFor(ctx, c.token) != nil {
+		return
+	}
+	v, err := n.ns.View(context.Background())
+	n.w.must(err, "view of %s", n.id)
+	for _, p := range c.mine {
+		if es, err := v.Entries(p); err != nil || len(es) == 0 {
+			n.w.fail("%s has the token of %s and lacks what it wrote at %q (%v)", n.id, c.name, p, err)
 		}
 	}
-	return v
+	if !v.Clock().CoversAll(c.token) {
+		n.w.fail("%s answers %s from a state before its token", n.id, c.name)
+	}
+	c.token = v.Clock()
+	v.Close()
+	p := crdt.Object(crdt.Set, c.name).Leaf(crdt.Set).Member(fmt.Sprint(rng.Uint64()))
+	if clock := n.commit([]op{{what: add, path: p}}); clock != nil {
+		c.token, c.mine = clock, append(c.mine, p)
+	}
 }

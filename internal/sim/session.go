@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 
+	"github.com/anabranchdb/anabranch/store"
 	peersync "github.com/anabranchdb/anabranch/sync"
 )
 
@@ -52,6 +53,9 @@ func (w *World) pull(a, b *node, unit peersync.UnitRef) {
 // pulled sends what the puller answered on, or ends the session.
 func (w *World) pulled(s *session, out [][]byte, done bool, err error) {
 	s.puller.settle()
+	if s.over {
+		return // the puller went down
+	}
 	for _, m := range out {
 		w.send(s.there, func() { w.toServer(s, m) })
 	}
@@ -68,8 +72,15 @@ func (w *World) toServer(s *session, m []byte) {
 	for _, m := range out {
 		w.send(s.back, func() { w.toPuller(s, m) })
 	}
+	if !s.server.survives() || s.over {
+		return
+	}
 	if err != nil {
-		w.fail("%s: serving %s: %v", s.server.id, s.puller.id, err)
+		if s.server.ns.Err() == nil {
+			w.fail("%s: serving %s: %v", s.server.id, s.puller.id, err)
+		}
+		w.cut(s) // a copy that waits for its own join
+		return
 	}
 	if done {
 		s.serve.Close()
@@ -87,7 +98,7 @@ func (w *World) toPuller(s *session, m []byte) {
 // cut breaks the stream of a session in the middle.
 func (w *World) cut(s *session) {
 	if !s.over {
-		w.cuts++
+		w.res.Cuts++
 		w.end(s, errCut)
 	}
 }
@@ -98,7 +109,7 @@ func (w *World) end(s *session, err error) {
 	s.serve.Close()
 	if a := s.puller; a.up && a.start == s.starts[0] {
 		a.pull = nil
-		if err != nil && !errors.Is(err, errCut) {
+		if err != nil && !errors.Is(err, errCut) && !errors.Is(err, store.ErrDiskFull) {
 			w.fail("%s: pulling from %s: %v", a.id, s.server.id, err)
 		}
 		a.handle(peersync.Pulled{Peer: s.server.id, Err: err})

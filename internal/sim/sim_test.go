@@ -3,40 +3,74 @@ package sim
 import (
 	"flag"
 	"fmt"
-	"path/filepath"
+	"strconv"
+	"strings"
 	"testing"
 )
 
 var (
 	seeds = flag.Int("sim.seeds", 150, "how many seeds to run")
 	first = flag.Uint64("sim.first", 1, "the first seed")
+	only  = flag.String("sim.only", "", "numbers of the steps of the plan that happen, all others are left out")
 )
 
-func dirs(t *testing.T, n int) []string {
-	root := t.TempDir()
-	ds := make([]string, n)
-	for i := range ds {
-		ds[i] = filepath.Join(root, fmt.Sprint(i))
-	}
-	return ds
-}
+// shrinkTries bounds the runs that are spent on a smaller case.
+const shrinkTries = 400
 
 // TestSeeds runs one world for each seed. A failure names the command that replays it.
 func TestSeeds(t *testing.T) {
 	var total Result
 	for seed := *first; seed < *first+uint64(*seeds); seed++ {
 		cfg := ConfigOf(seed)
-		res, err := Run(cfg, dirs(t, cfg.Nodes))
+		cfg.Only = numbers(t, *only)
+		res, err := Run(cfg, t.TempDir())
 		if err != nil {
-			t.Fatalf("seed %d: %v\nreplay: go test ./internal/sim -run 'TestSeeds$' -sim.first=%d -sim.seeds=1", seed, err, seed)
+			t.Fatalf("seed %d: %v\n%s", seed, err, replay(t, cfg))
 		}
 		total.Units += res.Units
 		total.Cuts += res.Cuts
+		total.Crashes += res.Crashes
+		total.Checks += res.Checks
 		total.Events += res.Events
 		total.Virtual += res.Virtual
 	}
-	t.Logf("%d seeds: %d units, %d events, %d sessions cut, %v of virtual time", *seeds, total.Units, total.Events, total.Cuts, total.Virtual)
-	if total.Units == 0 || total.Cuts == 0 {
+	t.Logf("%d seeds: %d units, %d events, %d sessions cut, %d crashes, %d readers checked, %v of virtual time",
+		*seeds, total.Units, total.Events, total.Cuts, total.Crashes, total.Checks, total.Virtual)
+	if *seeds > 20 && (total.Units == 0 || total.Cuts == 0 || total.Crashes == 0 || total.Checks == 0) {
 		t.Fatal("the worlds were too kind to prove anything")
 	}
+}
+
+// replay names the commands that replay a failure: as it was, and with as few steps as it takes.
+func replay(t *testing.T, cfg Config) string {
+	const command = "go test ./internal/sim -run 'TestSeeds$' -count=1 -sim.seeds=1 -sim.first="
+	text := fmt.Sprintf("replay: %s%d", command, cfg.Seed)
+	if cfg.Only != nil {
+		return text + " -sim.only=" + *only
+	}
+	small := Shrink(cfg, shrinkTries, func(c Config) bool {
+		_, err := Run(c, t.TempDir())
+		return err != nil
+	})
+	var numbers, steps []string
+	for _, s := range small.plan() {
+		numbers, steps = append(numbers, strconv.Itoa(s.number)), append(steps, s.String())
+	}
+	_, err := Run(small, t.TempDir())
+	return fmt.Sprintf("%s\nsmaller: %s%d -sim.only=%s\n%v\n%s", text, command, cfg.Seed, strings.Join(numbers, ","), err, strings.Join(steps, "\n"))
+}
+
+func numbers(t *testing.T, list string) []int {
+	if list == "" {
+		return nil
+	}
+	ns := []int{}
+	for s := range strings.SplitSeq(list, ",") {
+		n, err := strconv.Atoi(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ns = append(ns, n)
+	}
+	return ns
 }

@@ -5,52 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"path/filepath"
 	"time"
 
 	"github.com/anabranchdb/anabranch/crdt"
-	"github.com/anabranchdb/anabranch/delta"
-	"github.com/anabranchdb/anabranch/store"
 	peersync "github.com/anabranchdb/anabranch/sync"
 )
-
-// Config says how large a world is and how badly it treats its replicas.
-type Config struct {
-	Seed             uint64
-	Nodes            int
-	Writes           int // random transactions, spread over the run
-	LossPercent      int // of gossip messages
-	DuplicatePercent int
-	CutPercent       int // of sessions
-	Partitions       int
-	Restarts         int
-	// LargeEntries, MaxLogBytes, LogMaxDots and ChunkBytes are small, so that redo records,
-	// truncated logs, pulls from the state, and pulls of half the log are the rule.
-	LargeEntries int
-	MaxLogBytes  uint64
-	LogMaxDots   uint64
-	ChunkBytes   int
-}
-
-// sync returns the configuration of engines and sessions.
-func (c Config) sync() peersync.Config {
-	cfg := peersync.DefaultConfig()
-	cfg.LogMaxDots, cfg.ChunkBytes, cfg.Window = c.LogMaxDots, c.ChunkBytes, 2
-	return cfg
-}
-
-// ConfigOf draws a world from a seed.
-func ConfigOf(seed uint64) Config {
-	rng := rand.New(rand.NewPCG(seed, 0))
-	return Config{
-		Seed: seed, Nodes: 2 + rng.IntN(3), Writes: 40 + rng.IntN(60),
-		LossPercent: rng.IntN(60), DuplicatePercent: rng.IntN(40), CutPercent: rng.IntN(60),
-		Partitions: rng.IntN(5), Restarts: rng.IntN(10),
-		LargeEntries: []int{2, 8, 4096}[rng.IntN(3)],
-		MaxLogBytes:  []uint64{1, 500, 1 << 20}[rng.IntN(3)],
-		LogMaxDots:   []uint64{1, 30, 10_000}[rng.IntN(3)],
-		ChunkBytes:   []int{100, 1000, 256 << 10}[rng.IntN(3)],
-	}
-}
 
 // Violation says what a run broke.
 type Violation string
@@ -62,7 +22,9 @@ func (v Violation) Error() string { return string(v) }
 type Result struct {
 	Units    int
 	Cuts     int
+	Crashes  int // power cuts with a process running
 	Events   int
+	Checks   int // of what readers see, against the reference
 	Virtual  time.Duration
 	Residue  int // live entries at the end
 	Replicas int
@@ -70,28 +32,31 @@ type Result struct {
 
 // World is a set of replicas and all that happens to them.
 type World struct {
-	cfg    Config
-	rng    *rand.Rand
-	now    time.Time
-	began  time.Time
-	agenda agenda
-	seq    int
-	nodes  []*node
+	cfg      Config
+	root     string
+	rng      *rand.Rand
+	now      time.Time
+	calendar time.Duration // how far wall clocks are ahead of now
+	began    time.Time
+	agenda   agenda
+	seq      int
+	nodes    []*node
 
 	sessions []*session
-	cuts     int
+	blocked  map[[2]peersync.PeerID]bool // from, to: what the first says the second does not hear
 	healed   bool
+	res      Result
 
-	// What the oracle knows: every unit that was ever written, by origin and in order.
-	units map[crdt.ReplicaID][]delta.Unit
-	dots  map[crdt.Dot]bool
+	units   *units
+	history *history
+	clients []*client
+	markers int
 }
 
-// Run plays a world to its end. dirs holds one directory for each node. The error is a
-// Violation.
-func Run(cfg Config, dirs []string) (res Result, err error) {
-	w := &World{cfg: cfg, rng: rand.New(rand.NewPCG(cfg.Seed, 1)), now: time.Unix(1_700_000_000, 0).UTC(),
-		units: map[crdt.ReplicaID][]delta.Unit{}, dots: map[crdt.Dot]bool{}}
+// Run plays a world to its end. root is an empty directory. The error is a Violation.
+func Run(cfg Config, root string) (res Result, err error) {
+	w := &World{cfg: cfg, root: root, rng: rand.New(rand.NewPCG(cfg.Seed, 1)), now: time.Unix(1_700_000_000, 0).UTC(),
+		blocked: map[[2]peersync.PeerID]bool{}, units: newUnits(), history: newHistory()}
 	w.began = w.now
 	defer func() {
 		for _, n := range w.nodes {
@@ -109,60 +74,47 @@ func Run(cfg Config, dirs []string) (res Result, err error) {
 			err = fmt.Errorf("after %v: %w", w.now.Sub(w.began), v)
 		}
 	}()
-	w.populate(dirs)
+	w.populate()
 	return w.play(), nil
 }
 
 // populate boots the nodes and schedules what will happen to them.
-func (w *World) populate(dirs []string) {
-	for i := range w.cfg.Nodes {
-		n := &node{w: w, id: peersync.PeerID(fmt.Sprintf("node%d", i)), dir: dirs[i],
-			disk: &survivor{store.NewMemoryBackend()}, oracle: crdt.NewState()}
-		w.nodes = append(w.nodes, n)
-		n.boot()
+func (w *World) populate() {
+	for range w.cfg.Nodes {
+		w.add(newDisk()).boot()
 	}
 	w.rewire()
-	span := time.Duration(w.cfg.Writes) * 200 * time.Millisecond
-	at := func() time.Duration { return time.Duration(w.rng.Int64N(int64(span))) }
-	for range w.cfg.Writes {
-		n := w.nodes[w.rng.IntN(len(w.nodes))]
-		w.after(at(), n.write)
+	for i := range clients {
+		w.clients = append(w.clients, &client{name: fmt.Sprint("client", i)})
 	}
-	for range w.cfg.Partitions {
-		w.after(at(), func() {
-			for _, n := range w.nodes {
-				n.side = w.rng.IntN(2)
-			}
-			w.rewire()
-		})
+	for _, s := range w.cfg.plan() {
+		w.after(s.at, func() { w.take(s) })
 	}
-	for range w.cfg.Restarts {
-		n := w.nodes[w.rng.IntN(len(w.nodes))]
-		w.after(at(), func() { w.restart(n) })
-	}
-	w.after(span, w.heal)
+	w.after(w.cfg.span(), w.heal)
 }
 
-// restart stops a node and boots it again a while later.
-func (w *World) restart(n *node) {
-	if !n.up || w.healed {
-		return
-	}
-	n.stop()
-	w.rewire()
-	w.after(time.Duration(w.rng.IntN(5000))*time.Millisecond, func() {
-		n.boot()
-		w.rewire()
-		w.checkNode(n)
-	})
+// add makes a node on a disk; it is not running yet.
+func (w *World) add(d *disk) *node {
+	i := len(w.nodes)
+	n := &node{w: w, id: peersync.PeerID(fmt.Sprintf("node%d", i)), dir: filepath.Join(w.root, fmt.Sprint(i)),
+		disk: d, print: fmt.Sprint("disk", i), oracle: crdt.NewState()}
+	w.nodes = append(w.nodes, n)
+	return n
 }
 
-// heal ends all trouble.
+// heal ends all trouble. Who has left stays away.
 func (w *World) heal() {
 	w.healed = true
 	w.cfg.LossPercent, w.cfg.CutPercent = 0, 0
+	clear(w.blocked)
 	for _, n := range w.nodes {
-		n.side = 0
+		n.side, n.full = 0, false
+		n.disk.setFuse(0)
+		n.disk.setRot(false)
+		if !n.up && !n.gone {
+			n.disk.repair()
+			n.boot()
+		}
 	}
 	w.rewire()
 }
@@ -173,12 +125,11 @@ const converged = 2 * time.Minute
 // play runs the agenda until all replicas are equal, and a little longer.
 func (w *World) play() Result {
 	var healedAt, equalAt time.Time
-	events := 0
 	for w.agenda.Len() > 0 {
 		e := heap.Pop(&w.agenda).(*event)
 		w.now = e.at
 		e.do()
-		events++
+		w.res.Events++
 		if !w.healed {
 			continue
 		}
@@ -201,25 +152,38 @@ func (w *World) play() Result {
 	if !w.equal() {
 		w.fail("the agenda ended before all were equal: %s", w.clocks())
 	}
+	w.checkEnd()
+	w.res.Virtual, w.res.Replicas = w.now.Sub(w.began)+w.calendar, len(w.units.of)
+	for _, n := range w.here() {
+		w.res.Residue = len(n.oracle.Live)
+	}
+	for _, us := range w.units.of {
+		w.res.Units += len(us)
+	}
+	return w.res
+}
+
+// here lists the nodes that have not left.
+func (w *World) here() []*node {
+	var here []*node
 	for _, n := range w.nodes {
-		w.checkNode(n)
+		if !n.gone {
+			here = append(here, n)
+		}
 	}
-	res := Result{Cuts: w.cuts, Events: events, Virtual: w.now.Sub(w.began), Residue: len(w.nodes[0].oracle.Live), Replicas: len(w.units)}
-	for _, us := range w.units {
-		res.Units += len(us)
-	}
-	return res
+	return here
 }
 
 // equal reports whether all nodes run and have the same clock; if so, they must answer alike.
 func (w *World) equal() bool {
-	first := w.nodes[0]
-	for _, n := range w.nodes {
-		if !n.up || n.ns.Clock().Compare(first.ns.Clock()) != crdt.Equal {
+	nodes := w.here()
+	first := nodes[0]
+	for _, n := range nodes {
+		if !n.up || n.ns.Err() != nil || n.ns.Clock().Compare(first.ns.Clock()) != crdt.Equal {
 			return false
 		}
 	}
-	for _, n := range w.nodes[1:] {
+	for _, n := range nodes[1:] {
 		if n.ns.Status().Digest != first.ns.Status().Digest {
 			w.fail("I5: %s and %s have equal clocks and different digests", first.id, n.id)
 		}
@@ -229,8 +193,11 @@ func (w *World) equal() bool {
 
 func (w *World) clocks() string {
 	var s string
-	for _, n := range w.nodes {
-		s += fmt.Sprintf("\n  %s up=%v %v", n.id, n.up, n.ns.Clock())
+	for _, n := range w.here() {
+		s += fmt.Sprintf("\n  %s up=%v", n.id, n.up)
+		if n.up {
+			s += fmt.Sprintf(" err=%v %v", n.ns.Err(), n.ns.Clock())
+		}
 	}
 	return s
 }
@@ -245,40 +212,12 @@ func (w *World) node(id peersync.PeerID) *node {
 	return nil
 }
 
-// record takes units that were just written into what the oracle knows.
-func (w *World) record(units []delta.Unit) {
-	for _, u := range units {
-		w.must(delta.Validate(u), "unit %v:%d", u.Origin, u.First)
-		known := w.units[u.Origin]
-		if last := len(known); (last > 0 && known[last-1].Last+1 != u.First) || (last == 0 && u.First != 1) {
-			w.fail("units of %v have a gap before %d", u.Origin, u.First)
-		}
-		for _, e := range u.Entries {
-			if w.dots[e.Dot] {
-				w.fail("I1: dot %v was used twice", e.Dot)
-			}
-			w.dots[e.Dot] = true
-		}
-		w.units[u.Origin] = append(known, u)
-	}
+func (w *World) fail(format string, args ...any) {
+	panic(Violation(fmt.Sprintf(format, args...)))
 }
 
-// advance applies all units up to a clock to an oracle's state.
-func (w *World) advance(s *crdt.State, to crdt.VersionVector) {
-	for again := true; again; {
-		again = false
-		for _, r := range to.Replicas() {
-			for _, u := range w.units[r] {
-				if u.Last > to[r] || u.Last <= s.Clock[r] {
-					continue
-				}
-				err := delta.Apply(s, u)
-				if errors.Is(err, delta.ErrGap) {
-					break
-				}
-				w.must(err, "oracle")
-				again = true
-			}
-		}
+func (w *World) must(err error, format string, args ...any) {
+	if err != nil {
+		w.fail("%s: %v", fmt.Sprintf(format, args...), err)
 	}
 }

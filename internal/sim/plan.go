@@ -1,0 +1,160 @@
+package sim
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	peersync "github.com/anabranchdb/anabranch/sync"
+)
+
+// Config says how large a world is and how badly it treats its replicas. What happens in it is a
+// plan, which follows from the configuration alone.
+type Config struct {
+	Seed             uint64
+	Nodes            int
+	Steps            [kinds]int // how often each kind of step happens
+	LossPercent      int        // of gossip messages
+	DuplicatePercent int
+	CutPercent       int // of sessions
+	// LargeEntries, MaxLogBytes, LogMaxDots and ChunkBytes are small, so that redo records,
+	// truncated logs, pulls from the state, and pulls of half the log are the rule.
+	LargeEntries int
+	MaxLogBytes  uint64
+	LogMaxDots   uint64
+	ChunkBytes   int
+	// Only, if not nil, are the steps that happen, by their number in the plan: the others are
+	// left out. It makes small cases of large ones.
+	Only []int
+}
+
+// kind is what a step does.
+type kind int
+
+// The kinds of steps.
+const (
+	write     kind = iota // one transaction
+	call                  // one of a client that moves between nodes with its token
+	partition             // the nodes fall into two sides, or come together
+	oneWay                // what one node says another does not hear, for a while
+	flap                  // a node is cut off and back many times
+	restart               // a clean stop, and a start
+	crash                 // the power goes at one of the next writes, and comes back
+	rot                   // a disk tells of damage
+	restore               // a disk is replaced by an old copy of itself
+	clone                 // a copy of a disk becomes a node of its own
+	join                  // an empty node comes
+	leave                 // a node goes and does not return
+	full                  // a disk is full, for a while
+	skew                  // a wall clock jumps, by up to years
+	months                // a node is away for months
+	kinds
+)
+
+var kindNames = [kinds]string{"write", "call", "partition", "oneWay", "flap", "restart", "crash", "rot", "restore", "clone",
+	"join", "leave", "full", "skew", "months"}
+
+// String returns the name.
+func (k kind) String() string { return kindNames[k] }
+
+const (
+	clients  = 2
+	maxNodes = 6
+)
+
+// ConfigOf draws a world from a seed. Each world has some kinds of trouble and not others: all at
+// once hide each other (Groce et al., "Swarm Testing", ISSTA 2012).
+func ConfigOf(seed uint64) Config {
+	rng := rand.New(rand.NewPCG(seed, 0))
+	cfg := Config{
+		Seed: seed, Nodes: 2 + rng.IntN(3),
+		LossPercent: rng.IntN(60), DuplicatePercent: rng.IntN(40), CutPercent: rng.IntN(60),
+		LargeEntries: []int{2, 8, 4096}[rng.IntN(3)],
+		MaxLogBytes:  []uint64{1, 500, 1 << 20}[rng.IntN(3)],
+		LogMaxDots:   []uint64{1, 30, 10_000}[rng.IntN(3)],
+		ChunkBytes:   []int{100, 1000, 256 << 10}[rng.IntN(3)],
+	}
+	cfg.Steps[write], cfg.Steps[call] = 30+rng.IntN(50), rng.IntN(20)
+	most := [kinds]int{partition: 5, oneWay: 4, flap: 3, restart: 8, crash: 8, rot: 2, restore: 2, clone: 1, join: 2, leave: 1, full: 3, skew: 4, months: 1}
+	for k := partition; k < kinds; k++ {
+		if n := rng.IntN(most[k] + 1); rng.IntN(3) == 0 || k <= restart {
+			cfg.Steps[k] = n
+		}
+	}
+	if cfg.Steps[crash] > 0 {
+		cfg.MaxLogBytes = 1 << 20 // the reference reads there what was written and not answered
+	}
+	return cfg
+}
+
+// step is one thing that happens. Its own source of randomness keeps it as it is when others are left out.
+type step struct {
+	number int
+	kind   kind
+	at     time.Duration
+	rng    *rand.Rand
+}
+
+func (s step) String() string { return fmt.Sprintf("%d: %v %s", s.number, s.at, s.kind) }
+
+// span is the virtual time until the heal.
+func (c Config) span() time.Duration {
+	return time.Duration(c.Steps[write]+c.Steps[call]) * 200 * time.Millisecond
+}
+
+// plan draws what will happen.
+func (c Config) plan() []step {
+	rng := rand.New(rand.NewPCG(c.Seed, 2))
+	var steps []step
+	for k, n := range c.Steps {
+		for range n {
+			steps = append(steps, step{kind: kind(k), at: time.Duration(rng.Int64N(int64(c.span())))})
+		}
+	}
+	slices.SortStableFunc(steps, func(a, b step) int { return int(a.at - b.at) })
+	kept := steps[:0]
+	for i, s := range steps {
+		s.number, s.rng = i, rand.New(rand.NewPCG(c.Seed, uint64(1000+i)))
+		if c.Only == nil || slices.Contains(c.Only, i) {
+			kept = append(kept, s)
+		}
+	}
+	return kept
+}
+
+// sync returns the configuration of engines and sessions.
+func (c Config) sync() peersync.Config {
+	cfg := peersync.DefaultConfig()
+	cfg.LogMaxDots, cfg.ChunkBytes, cfg.Window = c.LogMaxDots, c.ChunkBytes, 2
+	return cfg
+}
+
+// Shrink looks for a smaller plan that still breaks something: it leaves out steps, larger parts
+// first, as long as fails says so, and tries at most tries times.
+func Shrink(c Config, tries int, fails func(Config) bool) Config {
+	only := c.Only
+	if only == nil {
+		only = []int{}
+		for _, s := range c.plan() {
+			only = append(only, s.number)
+		}
+	}
+	for size := max(1, len(only)/2); size >= 1; size /= 2 {
+		for at := 0; at < len(only); {
+			if tries--; tries < 0 {
+				c.Only = only
+				return c
+			}
+			less := slices.Concat(only[:at], only[min(at+size, len(only)):])
+			try := c
+			if try.Only = less; fails(try) {
+				only = less
+				continue
+			}
+			at += size
+		}
+	}
+	c.Only = only
+	return c
+}
