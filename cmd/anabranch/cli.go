@@ -11,7 +11,6 @@ import (
 	"net/http"
 	"net/url"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -164,19 +163,10 @@ func (c *cli) token() (token, jar string, err error) {
 
 // keep writes a token so that nobody reads half of it.
 func keep(path, token string) error {
-	f, err := os.CreateTemp(filepath.Dir(path), ".anabranch-*")
-	if err != nil {
+	return writeFile(path, func(w io.Writer) error {
+		_, err := io.WriteString(w, token+"\n")
 		return err
-	}
-	_, err = f.WriteString(token + "\n")
-	err = errors.Join(err, f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		_ = os.Remove(f.Name())
-	}
-	return err
+	})
 }
 
 func (c *cli) println(s string) error {

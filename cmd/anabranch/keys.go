@@ -3,11 +3,6 @@ package main
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
-	"io"
-	"net/url"
-	"os"
-	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -94,58 +89,4 @@ func (c *cli) showResults(body []byte) error {
 		}
 	}
 	return nil
-}
-
-func (c *cli) export() *cobra.Command {
-	var output string
-	cmd := &cobra.Command{
-		Use: "export", Short: "Print everything in the namespace, sorted, one operation a line", Args: names(0, 0),
-		Long: `Print everything in the namespace, sorted, as operations that a batch takes, one a line. Daemons
-whose data is the same print the same bytes. An export that ends early is an error, and leaves no
-file behind.`,
-		Example: `  anabranch export
-  anabranch export --output backup.ndjson`,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			if output == "" {
-				return c.exportTo(cmd, c.out)
-			}
-			return writeFile(output, func(w io.Writer) error { return c.exportTo(cmd, w) })
-		},
-	}
-	cmd.Flags().StringVarP(&output, "output", "o", "", "write to this `file`, whole or not at all")
-	return cmd
-}
-
-// exportTo streams the export. The usual limit of time is for a reply of usual size: here it holds
-// only when it was asked for.
-func (c *cli) exportTo(cmd *cobra.Command, w io.Writer) error {
-	timeout := c.timeout
-	if !cmd.Flags().Changed("timeout") {
-		timeout = 0
-	}
-	to := w
-	if c.printContext {
-		to = io.Discard
-	}
-	reply, err := c.stream(cmd, client.Request{Method: "GET", Path: c.data("export"), Query: url.Values{}}, to, timeout)
-	if err == nil && c.printContext {
-		err = c.println(reply.Context())
-	}
-	return err
-}
-
-// writeFile writes a file whole or not at all.
-func writeFile(path string, write func(io.Writer) error) error {
-	f, err := os.CreateTemp(filepath.Dir(path), ".anabranch-*")
-	if err != nil {
-		return err
-	}
-	err = errors.Join(write(f), f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		_ = os.Remove(f.Name())
-	}
-	return err
 }
