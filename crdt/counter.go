@@ -194,12 +194,9 @@ func Reset(live []Entry, path Path, self ReplicaID, at Dot, t Timestamp, seen Ve
 	return edit, nil
 }
 
-// Purge kills what only self may kill and nobody needs: self's own cells that are fully reset,
-// and then self's own reset records that say nothing about a live cell. A replica purges in
-// the commit after one that applied foreign entries or kills at a counter. Each replica purges
-// its own, so that n replicas do not write n kills of one entry. At a damaged counter nothing
-// is purged.
-func Purge(live []Entry, self ReplicaID) Edit {
+// purgeCounter is Settle for a counter: it kills self's own cells that are fully reset, and then
+// self's own reset records that say nothing about a live cell.
+func purgeCounter(live []Entry, self ReplicaID) Edit {
 	c, err := readCounter(live)
 	if err != nil {
 		return Edit{}

@@ -177,7 +177,7 @@ func TestRecordsDoNotPileUp(t *testing.T) {
 	}
 }
 
-func TestPurge(t *testing.T) {
+func TestSettleCounter(t *testing.T) {
 	a := cell(1, 7, Cell{Lineage: 3, P: total(5)})
 	b := cell(2, 4, Cell{Lineage: 4, P: total(9)})
 	aGone := Component{Replica: 1, Lineage: 3, P: total(5)}
@@ -198,7 +198,7 @@ func TestPurge(t *testing.T) {
 		{"own cell and own record", []Entry{a, record(1, 9, aGone)}, 1, []Dot{a.Dot, {Replica: 1, Seq: 9}}},
 		{"own cell, own record of another, too", []Entry{a, b, record(1, 9, aGone, bGone)}, 1, []Dot{a.Dot}},
 	} {
-		if e := Purge(tt.live, tt.self); len(e.Add) > 0 || !slices.Equal(e.Kill, tt.kills) {
+		if e := Settle(tt.live, visits, Dot{Replica: tt.self, Seq: 10}, 1); len(e.Add) > 0 || !slices.Equal(e.Kill, tt.kills) {
 			t.Errorf("%s: %+v, want %v", tt.name, e, tt.kills)
 		}
 	}
@@ -253,7 +253,7 @@ func TestDamagedCounter(t *testing.T) {
 				t.Errorf("%v: %v", bad.Kind, err)
 			}
 		}
-		if !Purge(live, 1).Empty() || !Visible(Counter, live) {
+		if !Settle(live, visits, Dot{Replica: 1, Seq: 10}, 1).Empty() || !Visible(Counter, live) {
 			t.Errorf("%v: purged, or not visible", bad.Kind)
 		}
 	}

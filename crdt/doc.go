@@ -11,7 +11,8 @@
 //
 // An operation is a function from the live entries at one path to an [Edit]: entries to add and
 // dots to kill. [Assign] and [Remove] serve registers, [Add] and [Remove] the members of a set,
-// [Enable] and [Remove] flags, [Increment] and [Reset] counters. A map has no operations of its own: its fields are paths,
+// [Enable] and [Remove] flags, [Increment] and [Reset] counters, [Stock], [Give] and [Drain]
+// bounded counters. A map has no operations of its own: its fields are paths,
 // and deleting a field is a Remove or a Reset at every path under it. A removal supersedes what
 // its writer saw, which is a clock, or nil for everything that is live here.
 //
@@ -124,6 +125,36 @@
 //	5        | inc 2, reset       | inc 3              | 3
 //	5        | inc 2, reset       | inc 3, reset       | -
 //
+// A bounded counter is never below 0. Here x+y is one with rights to x at the first replica and to
+// y at the second: its value is the sum, and "give n" moves rights to the other one. What a replica
+// has no rights for it refuses.
+//
+//	bounded  | operation          | bounded
+//	-        | inc 5              | 5+0
+//	5+0      | inc -3             | 2+0
+//	5+0      | inc -5             | -
+//	5+3      | inc -5             | 0+3
+//	5+3      | inc -6             | 5+3
+//	5+3      | give 4             | 1+7
+//	5+3      | give 6             | 5+3
+//	0+3      | give 1             | 0+3
+//	5+0      | delete             | -
+//	5+3      | delete             | 5+3
+//	5+0      | inc -5, inc 2      | 2+0
+//	-        | inc -1             | -
+//	-        | delete             | -
+//
+//	bounded  | here               | there              | joined
+//	-        | inc 2              | inc 3              | 2+3
+//	5+3      | inc -5             | inc -3             | -
+//	5+3      | inc -4             | inc -4             | 1+3
+//	5+3      | give 5             | inc -3             | 0+5
+//	5+3      | give 5             | give 3             | 3+5
+//	5+0      | delete             | inc 2              | 0+2
+//	5+0      | delete, inc 1      | inc 2              | 1+2
+//	5+0      | delete             | delete             | -
+//	5+3      | inc -5, inc 5      | inc -3             | 5+0
+//
 // A map holds what its fields hold; a field without content is not there. Here x=a is a field
 // with a register, x=5 one with a counter, x={m} one with a set, x=on one with a flag, and x.y a field of a field.
 // Two types can meet at one field: both live, and a plain read shows the newest.
@@ -191,8 +222,32 @@
 // twice. Here a reset removes no total of another replica. It writes down, for each total that
 // it saw, how much of it is gone; several such [ResetRecord] entries are read by their greatest
 // component, so that concurrent resets count once, and an increment made meanwhile is what is
-// left. When a replica sees that its own total is gone it kills it ([Purge]), and begins a new
+// left. When a replica sees that its own total is gone it kills it ([Settle]), and begins a new
 // lineage, for which no old component counts. A record that speaks of no live total is killed by
 // its author. So n replicas keep at most 2n live entries at a counter, one total and one record
 // each, and nothing once a reset has been heard of by all of them.
+//
+// # The bounded counter
+//
+// A bounded counter counts rights, after O'Neil ("The escrow transactional method", 1986) and
+// Balegas et al. ("Extending eventually consistent cloud databases for enforcing numeric
+// invariants", 2015). What a replica adds is its to take, until it gives the right away; nobody
+// takes what it has no right to. Each replica's live [EscrowCell] says what it has added, taken and
+// given, so that under causal delivery
+//
+//	rights(i) = P(i) − N(i) − Σ given(i, j) + Σ given(j, i) ≥ 0
+//	value = Σ P − Σ N = Σ rights ≥ 0
+//
+// hold at every replica at all times. A replica cannot know fewer grants of its own than anybody
+// else, nor more grants to it than were made.
+//
+// To remove cells is what could go wrong: a cell that is taken away with the grants in it leaves the
+// receiver below 0. So a delete takes the value, which needs the rights to it, and removes nothing.
+// When nobody has rights left, a replica settles: its [EscrowRecord] says that all cells, as it
+// sees them, cancel out. They do, at every cut through history that is closed under causes and where
+// all rights are 0; and where two such cuts are joined, all rights are 0 again: what i had taken at
+// one of them, with grants of j, it knew of, and so does any cut that knows it of i. Therefore
+// several records are read by their pointwise maximum, lineages keep apart what was before a cut
+// and what came after, and what is left is always P, N and grants of after the last cut. Owners
+// kill cells that are settled, authors kill records that match nothing: see [Settle].
 package crdt

@@ -36,14 +36,36 @@ func Remove(live []Entry, seen VersionVector) Edit {
 }
 
 // Visible reports whether the live entries at a path make something that a reader can see:
-// for a counter a cell that is not fully reset, else any entry. Entries that cannot be
-// understood here count as visible, so that they are not taken for absence.
+// for a counter a cell that is not fully reset, for a bounded counter a value above 0, else any
+// entry. Entries that cannot be understood here count as visible, so that they are not taken for
+// absence.
 func Visible(leaf Type, live []Entry) bool {
-	if leaf != Counter {
-		return len(live) > 0
+	switch leaf {
+	case Counter:
+		c, err := readCounter(live)
+		return err != nil || c.foreign || slices.ContainsFunc(c.cells, func(h heldCell) bool { return !h.full() })
+	case Bounded:
+		x, err := readEscrow(live)
+		return err != nil || x.foreign || x.value().Cmp(Int128{}) > 0
 	}
-	c, err := readCounter(live)
-	return err != nil || c.foreign || slices.ContainsFunc(c.cells, func(h heldCell) bool { return !h.full() })
+	return len(live) > 0
+}
+
+// Settles reports whether a replica must call Settle for the paths of a leaf.
+func Settles(leaf Type) bool { return leaf == Counter || leaf == Bounded }
+
+// Settle is what self does at path after a commit that changed anything there, its own or foreign:
+// it kills what only it may kill and nobody needs. Each replica settles what is its own, so that n
+// replicas do not write n kills of one entry. An edit that adds nothing does not use at and t but
+// for at.Replica, which is self. Where something is damaged nothing is settled.
+func Settle(live []Entry, path Path, at Dot, t Timestamp) Edit {
+	switch path.LeafType() {
+	case Counter:
+		return purgeCounter(live, at.Replica)
+	case Bounded:
+		return settleEscrow(live, path, at, t)
+	}
+	return Edit{}
 }
 
 // superseded returns the dots that a write which saw seen kills, ascending.

@@ -19,6 +19,9 @@ const (
 	KindCell   Kind = 0x81 // counter: the running total of one replica, see Cell
 	KindReset  Kind = 0x82 // counter: a reset record, see ResetRecord
 
+	KindEscrow      Kind = 0x83 // bounded counter: the totals of one replica, see EscrowCell
+	KindEscrowReset Kind = 0x84 // bounded counter: a reset record, see EscrowRecord
+
 	namedOnly Kind = 0x80
 )
 
@@ -27,6 +30,10 @@ const (
 // heir), a reset record by its author or by the record that supersedes it. Were a record killed
 // by prefix, a delete that has nothing left to lower would kill what holds the counter down.
 func (k Kind) NamedOnly() bool { return k&namedOnly != 0 }
+
+// content reports whether entries of the kind are what a reader sees, rather than a record about
+// others.
+func (k Kind) content() bool { return k != KindReset && k != KindEscrowReset }
 
 // MaxValueBytes bounds the value of one entry that a client writes.
 const MaxValueBytes = 256 << 10

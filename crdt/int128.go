@@ -45,6 +45,14 @@ func (u Uint128) Max(v Uint128) Uint128 {
 	return u
 }
 
+// Min returns the lesser of u and v.
+func (u Uint128) Min(v Uint128) Uint128 {
+	if u.Cmp(v) > 0 {
+		return v
+	}
+	return u
+}
+
 // IsZero reports whether u is 0.
 func (u Uint128) IsZero() bool { return u == Uint128{} }
 

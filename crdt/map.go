@@ -172,7 +172,7 @@ func (c Child) newer(o Child) int {
 // newestContent returns the newest entry that is no reset record.
 func newestContent(live []Entry) (newest Entry, ok bool) {
 	for _, e := range live {
-		if e.Kind != KindReset && (!ok || Newer(e, newest) < 0) {
+		if e.Kind.content() && (!ok || Newer(e, newest) < 0) {
 			newest, ok = e, true
 		}
 	}

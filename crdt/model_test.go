@@ -128,8 +128,8 @@ func (t *tx) delete(prefix Path, ts Timestamp, seen VersionVector, byPrefix bool
 func (r *replica) purge() bool {
 	t := r.begin()
 	for _, p := range r.under("") {
-		if p.LeafType() == Counter {
-			t.apply(Purge(r.state.At(p), r.id))
+		if Settles(p.LeafType()) {
+			t.apply(Settle(r.state.At(p), p, t.next(), 1))
 		}
 	}
 	t.commit()

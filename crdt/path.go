@@ -12,6 +12,7 @@ type Type byte
 
 // The types. Their letters order as their names do.
 const (
+	Bounded  Type = 'b'
 	Counter  Type = 'c'
 	Flag     Type = 'f'
 	Map      Type = 'm'
@@ -22,6 +23,8 @@ const (
 // String returns the type's name, or its letter in quotes if the type is not known here.
 func (t Type) String() string {
 	switch t {
+	case Bounded:
+		return "bounded"
 	case Counter:
 		return "counter"
 	case Flag:
@@ -38,7 +41,7 @@ func (t Type) String() string {
 
 // ParseType is the inverse of String for the known types.
 func ParseType(s string) (Type, bool) {
-	for _, t := range []Type{Counter, Flag, Map, Register, Set} {
+	for _, t := range []Type{Bounded, Counter, Flag, Map, Register, Set} {
 		if t.String() == s {
 			return t, true
 		}

@@ -1,6 +1,7 @@
 package crdt_test
 
 import (
+	"errors"
 	"fmt"
 	"go/parser"
 	gotoken "go/token"
@@ -63,7 +64,11 @@ func readTables(t *testing.T) []row {
 func (r row) run(t *testing.T, writer int) {
 	r.now = [3]Deadline{1, 1, 1}
 	rs := []*replica{newReplica(1), newReplica(2), newReplica(3)}
-	r.prepare(rs[writer], rs[(writer+1)%3])
+	if r.of == "bounded" {
+		r.stock(rs, writer)
+	} else {
+		r.prepare(rs[writer], rs[(writer+1)%3])
+	}
 	for i, x := range rs {
 		x.join(rs[writer])
 		if got := r.show(t, x, r.now[i]); got != r.state {
@@ -144,12 +149,27 @@ func (r row) prepare(w, other *replica) {
 	}
 }
 
+// stock writes the first state of a bounded counter: the first two replicas have the rights that
+// it says, from themselves or given by whoever writes it.
+func (r row) stock(rs []*replica, writer int) {
+	for i, n := range strings.Split(strings.Trim(r.state, "-"), "+") {
+		if n == "" || n == "0" {
+			continue
+		}
+		r.do(rs[writer], 5, "inc "+n)
+		if i != writer {
+			r.do(rs[writer], 5, "give "+n+" "+rs[i].id.String())
+		}
+	}
+}
+
 var tableObjects = map[string]Path{
 	"register": Object(Register, "r"),
 	"set":      Object(Set, "s"),
 	"expiring": Object(Set, "e"),
 	"flag":     Object(Flag, "f"),
 	"counter":  Object(Counter, "c"),
+	"bounded":  Object(Bounded, "b"),
 	"map":      Object(Map, "m"),
 }
 
@@ -165,6 +185,10 @@ func (r row) do(x *replica, at Timestamp, op string) {
 	arg, until, _ := strings.Cut(strings.Join(args, " "), " until ")
 	t := x.begin()
 	defer t.commit()
+	if r.of == "bounded" {
+		t.doBounded(place.Leaf(Bounded), at, verb, args)
+		return
+	}
 	live := func(p Path) []Entry { return x.state.At(p) }
 	switch verb {
 	case "assign":
@@ -210,9 +234,55 @@ func (r row) do(x *replica, at Timestamp, op string) {
 	}
 }
 
+// doBounded runs one operation on a bounded counter. One without rights changes nothing.
+func (t *tx) doBounded(p Path, at Timestamp, verb string, args []string) {
+	live := t.r.state.At(p)
+	var n int64
+	var err error
+	if len(args) > 0 {
+		if n, err = strconv.ParseInt(args[0], 10, 64); err != nil {
+			panic(err)
+		}
+	}
+	var e Edit
+	switch verb {
+	case "inc":
+		e, err = Stock(live, p, t.next(), at, n)
+	case "give":
+		to := ReplicaID(3 - t.r.id) // the other one of the two that the tables speak of
+		if len(args) > 1 {
+			if to, err = ParseReplicaID(args[1]); err != nil {
+				panic(err)
+			}
+		}
+		e, err = Give(live, p, t.next(), at, to, n)
+	case "delete":
+		e, err = Drain(live, p, t.next(), at, nil)
+	}
+	if err != nil && !errors.Is(err, ErrRights) {
+		panic(err)
+	}
+	t.apply(e)
+}
+
+// showBounded writes the rights of the first two replicas.
+func showBounded(t *testing.T, live []Entry) string {
+	x, err := ReadEscrow(live)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !Visible(Bounded, live) {
+		return "-"
+	}
+	return x.Rights[1].String() + "+" + x.Rights[2].String()
+}
+
 // show writes a state as the tables do.
 func (r row) show(t *testing.T, x *replica, now Deadline) string {
 	prefix := tableObjects[r.of]
+	if r.of == "bounded" {
+		return showBounded(t, x.state.At(prefix.Leaf(Bounded)))
+	}
 	b, err := NewTreeBuilder(prefix)
 	if err != nil {
 		t.Fatal(err)

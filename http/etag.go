@@ -161,7 +161,7 @@ func (r *request) writtenTag(tx Tx, leaf crdt.Path) error {
 		return err
 	}
 	h, err := tx.Head(r.objectPath())
-	if err == nil && h.Visible > 0 && crdt.Purge(live, r.ns.Replica()).Empty() {
+	if err == nil && h.Visible > 0 && crdt.Settle(live, leaf, crdt.Dot{Replica: r.ns.Replica()}, 0).Empty() {
 		r.etag = quoteTag(opaqueTag(r.ns.Replica(), h))
 	}
 	return err
