@@ -179,11 +179,12 @@ func Give(live []Entry, path Path, at Dot, t Timestamp, to ReplicaID, amount int
 
 // Drain takes what the bounded counter at path holds in the live cells that seen covers; nil
 // stands for all of them. It is the delete of a bounded counter, and needs the rights to all
-// that it takes. When there is nothing to take the edit is empty. The errors are those of Stock.
-func Drain(live []Entry, path Path, at Dot, t Timestamp, seen VersionVector) (Edit, error) {
+// that it takes. It returns how much that is; when there is nothing to take the edit is empty. The
+// errors are those of Stock.
+func Drain(live []Entry, path Path, at Dot, t Timestamp, seen VersionVector) (Edit, Uint128, error) {
 	x, err := readEscrow(live)
 	if err != nil {
-		return Edit{}, err
+		return Edit{}, Uint128{}, err
 	}
 	var v Int128
 	for _, h := range x.cells {
@@ -195,17 +196,18 @@ func Drain(live []Entry, path Path, at Dot, t Timestamp, seen VersionVector) (Ed
 		v = all // what was seen has been taken from with rights that came from there
 	}
 	if v.Cmp(Int128{}) <= 0 {
-		return Edit{}, nil
+		return Edit{}, Uint128{}, nil
 	}
 	size := Uint128{uint64(v.Hi), v.Lo}
 	if !x.mayTake(at.Replica, size) {
-		return Edit{}, ErrRights
+		return Edit{}, Uint128{}, ErrRights
 	}
-	return x.write(path, at, t, func(c EscrowCell) (EscrowCell, bool) {
+	edit, err := x.write(path, at, t, func(c EscrowCell) (EscrowCell, bool) {
 		var ok bool
 		c.N, ok = c.N.Add(size)
 		return c, ok
 	})
+	return edit, size, err
 }
 
 // mayTake reports whether the replica has rights to that much.

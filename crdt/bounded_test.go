@@ -130,8 +130,8 @@ func TestDrain(t *testing.T) {
 		{"of what was seen all that is left", []Entry{own, other}, VersionVector{1: 7}, 3, nil},
 		{"what another has", []Entry{own}, nil, 0, ErrRights},
 	} {
-		e, err := Drain(tt.live, seats, Dot{Replica: 1, Seq: 9}, 4, tt.seen)
-		if !errors.Is(err, tt.err) || e.Empty() != (tt.take == 0) {
+		e, took, err := Drain(tt.live, seats, Dot{Replica: 1, Seq: 9}, 4, tt.seen)
+		if !errors.Is(err, tt.err) || e.Empty() != (tt.take == 0) || took != total(tt.take) {
 			t.Errorf("%s: %+v, %v", tt.name, e, err)
 			continue
 		}
@@ -221,7 +221,7 @@ func TestTwoEscrowCellsOfOneReplica(t *testing.T) {
 		if x, err := ReadEscrow(live); err != nil || x.Value != Int128Of(6) || x.Rights[1] != Int128Of(6) {
 			t.Errorf("%+v, %v", x, err)
 		}
-		e, err := Drain(live, seats, Dot{Replica: 1, Seq: 9}, 1, nil)
+		e, _, err := Drain(live, seats, Dot{Replica: 1, Seq: 9}, 1, nil)
 		if err != nil || !slices.Equal(e.Kill, []Dot{early.Dot, late.Dot}) {
 			t.Errorf("drain: %+v, %v", e, err)
 		}
@@ -236,7 +236,7 @@ func TestDamagedBounded(t *testing.T) {
 		_, readErr := ReadEscrow(live)
 		_, stockErr := Stock(live, seats, at, 1, 1)
 		_, giveErr := Give(live, seats, at, 1, 2, 1)
-		_, drainErr := Drain(live, seats, at, 1, nil)
+		_, _, drainErr := Drain(live, seats, at, 1, nil)
 		for _, err := range []error{readErr, stockErr, giveErr, drainErr} {
 			if !errors.Is(err, ErrDamaged) {
 				t.Errorf("%v: %v", kind, err)
@@ -367,7 +367,7 @@ func (s *stocks) drain(t *rapid.T, r *replica) {
 		value += n
 	}
 	x := r.begin()
-	e, err := Drain(r.state.At(seats), seats, x.next(), s.time(), nil)
+	e, _, err := Drain(r.state.At(seats), seats, x.next(), s.time(), nil)
 	if errors.Is(err, ErrRights) != (all[r.id] < value) || e.Empty() != (err != nil || value == 0) {
 		t.Fatalf("%v has %d of %d: %+v, %v", r.id, all[r.id], value, e, err)
 	}
@@ -493,7 +493,7 @@ func TestBoundedSchemes(t *testing.T) {
 		{
 			name: "escrow", path: seats, safe: true,
 			stock: func(live []Entry, at Dot, amount int64) (Edit, error) { return Stock(live, seats, at, 1, amount) },
-			empty: func(live []Entry, at Dot) (Edit, error) { return Drain(live, seats, at, 1, nil) },
+			empty: func(live []Entry, at Dot) (Edit, error) { e, _, err := Drain(live, seats, at, 1, nil); return e, err },
 			value: func(live []Entry) Int128 { x, _ := ReadEscrow(live); return x.Value },
 		},
 		{

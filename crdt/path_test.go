@@ -27,7 +27,7 @@ var names = rapid.OneOf(
 	rapid.StringN(1, 40, MaxNameBytes),
 )
 
-var types = rapid.SampledFrom([]Type{Counter, Flag, Map, Register, Set, 'z'})
+var types = rapid.SampledFrom([]Type{Bounded, Counter, Flag, Map, Register, Set, 'z'})
 
 // anyParts draws the parts of an object, a field, a leaf or a member.
 func anyParts(t *rapid.T, label string) Parts {

@@ -257,7 +257,7 @@ func (t *tx) doBounded(p Path, at Timestamp, verb string, args []string) {
 		}
 		e, err = Give(live, p, t.next(), at, to, n)
 	case "delete":
-		e, err = Drain(live, p, t.next(), at, nil)
+		e, _, err = Drain(live, p, t.next(), at, nil)
 	}
 	if err != nil && !errors.Is(err, ErrRights) {
 		panic(err)

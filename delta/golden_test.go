@@ -80,6 +80,11 @@ func vectors() []vector {
 	}
 	timedUnit := Unit{Origin: idB, First: 9, Last: 10, Entries: []crdt.Entry{timed[0],
 		{Dot: dot(idB, 10), Path: member("s", "m"), Kind: crdt.KindMember, Time: sampleTime, Expires: 1}}}
+	bounded := crdt.Object(crdt.Bounded, "seats").Leaf(crdt.Bounded)
+	cell := crdt.EscrowCell{Lineage: 7, P: crdt.Uint128{Lo: 300}, N: crdt.Uint128{Hi: 1}, Given: []crdt.Grant{{To: idB, Amount: crdt.Uint128{Lo: 5}}}}
+	escrowEntry := crdt.Entry{Dot: dot(idA, 9), Path: bounded, Kind: crdt.KindEscrow, Time: sampleTime, Value: cell.Encode()}
+	escrowRecord := crdt.Entry{Dot: dot(idB, 2), Path: bounded, Kind: crdt.KindEscrowReset, Time: sampleTime,
+		Value: crdt.EscrowRecord{{Replica: idA, EscrowCell: cell}, {Replica: idC, EscrowCell: crdt.EscrowCell{Lineage: 1}}}.Encode()}
 	frame := func(f Frame) []byte { return AppendFrame(nil, f) }
 	return []vector{
 		{"frame-empty", "FuzzDecodeFrame", frame(Frame{}), frameAgain},
@@ -93,6 +98,8 @@ func vectors() []vector {
 		{"entries-one", "FuzzDecodeEntries", AppendEntries(nil, siblings[:1]), entriesAgain},
 		{"entries-siblings", "FuzzDecodeEntries", AppendEntries(nil, siblings), entriesAgain},
 		{"entry", "FuzzDecodeEntry", AppendEntry(nil, siblings[0]), entryAgain},
+		{"entry-escrow", "FuzzDecodeEntry", AppendEntry(nil, escrowEntry), entryAgain},
+		{"entry-escrow-reset", "FuzzDecodeEntry", AppendEntry(nil, escrowRecord), entryAgain},
 		{"entry-unknown", "FuzzDecodeEntry", AppendEntry(nil, siblings[2]), entryAgain},
 		{"entry-deadline", "FuzzDecodeEntry", AppendEntry(nil, timed[0]), entryAgain},
 		{"entries-deadlines", "FuzzDecodeEntries", AppendEntries(nil, timed), entriesAgain},

@@ -77,7 +77,7 @@ func ValidateEntry(e crdt.Entry) error {
 		if !member {
 			return malformed("entry %v: at a set, and at none of its members", e.Dot)
 		}
-	case crdt.Counter, crdt.Flag, crdt.Register:
+	case crdt.Bounded, crdt.Counter, crdt.Flag, crdt.Register:
 		if member {
 			return malformed("entry %v: at a member of a %v", e.Dot, parts.Leaf)
 		}
@@ -96,6 +96,10 @@ func ValidateValue(e crdt.Entry) error {
 		_, err = crdt.DecodeCell(e.Value)
 	case crdt.KindReset:
 		_, err = crdt.DecodeResetRecord(e.Value)
+	case crdt.KindEscrow:
+		_, err = crdt.DecodeEscrowCell(e.Value)
+	case crdt.KindEscrowReset:
+		_, err = crdt.DecodeEscrowRecord(e.Value)
 	}
 	if err != nil {
 		return malformed("entry %v: %v", e.Dot, err)

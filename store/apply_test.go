@@ -50,15 +50,17 @@ func TestApplyRefuses(t *testing.T) {
 	stranger.Entries[0].Dot.Replica = 8
 	ahead := delta.Unit{Origin: 7, First: 1, Last: 1}
 	for name, u := range map[string]delta.Unit{
-		"an entry of another":        stranger,
-		"a path that is an object":   foreign(7, 1, tSet.ObjectPath(), crdt.KindValue, "1"),
-		"a path that is none":        foreign(7, 1, "x", crdt.KindValue, "1"),
-		"a cell that is none":        foreign(7, 1, tCounter, crdt.KindCell, "?"),
-		"a reset record that is not": foreign(7, 1, tCounter, crdt.KindReset, "?"),
-		"no origin":                  {First: 1, Last: 1},
-		"a kill ahead":               with(ahead, delta.Kill{Dots: []crdt.Dot{{Replica: 9, Seq: 1}}}),
-		"a prefix kill ahead":        with(ahead, delta.Kill{Prefix: "ss!", Clock: far}),
-		"seqs backwards":             {Origin: 7, First: 2, Last: 1},
+		"an entry of another":          stranger,
+		"a path that is an object":     foreign(7, 1, tSet.ObjectPath(), crdt.KindValue, "1"),
+		"a path that is none":          foreign(7, 1, "x", crdt.KindValue, "1"),
+		"a cell that is none":          foreign(7, 1, tCounter, crdt.KindCell, "?"),
+		"a reset record that is not":   foreign(7, 1, tCounter, crdt.KindReset, "?"),
+		"an escrow cell that is none":  foreign(7, 1, tBounded, crdt.KindEscrow, "?"),
+		"an escrow record that is not": foreign(7, 1, tBounded, crdt.KindEscrowReset, "?"),
+		"no origin":                    {First: 1, Last: 1},
+		"a kill ahead":                 with(ahead, delta.Kill{Dots: []crdt.Dot{{Replica: 9, Seq: 1}}}),
+		"a prefix kill ahead":          with(ahead, delta.Kill{Prefix: "ss!", Clock: far}),
+		"seqs backwards":               {Origin: 7, First: 2, Last: 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			n := memorySpace(t, nil)

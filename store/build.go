@@ -35,7 +35,9 @@ func (g *group) coalescedWith(u delta.Unit) int {
 			i := slices.IndexFunc(g.units, func(v delta.Unit) bool {
 				return v.Origin == u.Origin && v.First <= d.Seq && d.Seq <= v.Last
 			})
-			isCell := func(e crdt.Entry) bool { return e.Dot == d && e.Kind == crdt.KindCell }
+			isCell := func(e crdt.Entry) bool {
+				return e.Dot == d && (e.Kind == crdt.KindCell || e.Kind == crdt.KindEscrow)
+			}
 			if i >= 0 && (at < 0 || i < at) && slices.ContainsFunc(g.units[i].Entries, isCell) {
 				at = i
 			}
@@ -84,15 +86,15 @@ func (g *group) coalesce(i int, u delta.Unit) delta.Unit {
 	return m
 }
 
-// purgeCounters looks at the counters that the group touched and kills what only this replica
-// kills: its own cells that are reset in full, its own reset records that match nothing.
-func (g *group) purgeCounters() error {
+// settleCounters looks at the counters of both types that the group touched and does what only this
+// replica does there: see crdt.Settle.
+func (g *group) settleCounters() error {
 	if g.n.c.Joining {
 		return nil
 	}
 	var paths []crdt.Path
 	for _, p := range g.over.order {
-		if p.LeafType() == crdt.Counter {
+		if crdt.Settles(p.LeafType()) {
 			paths = append(paths, p)
 		}
 	}
@@ -101,42 +103,62 @@ func (g *group) purgeCounters() error {
 		for _, p := range paths {
 			if live, err := g.over.entries(p); err != nil {
 				return err
-			} else if crdt.Purge(live, g.n.c.Replica).Empty() {
+			} else if crdt.Settle(live, p, crdt.Dot{Replica: g.n.c.Replica}, 0).Empty() {
 				continue
 			}
-			g.side.Put(g.n.keys.purge(p), []byte{valueVersion})
-			g.n.c.purges++
+			g.noteSettle(p)
 		}
 		return nil
 	}
-	return g.purge(paths)
+	return g.settle(paths)
 }
 
-// purge writes one own unit that kills what can be purged at the paths.
-func (g *group) purge(paths []crdt.Path) error {
+// noteSettle writes down that a path is to be looked at after this commit.
+func (g *group) noteSettle(p crdt.Path) {
+	g.side.Put(g.n.keys.purge(p), []byte{valueVersion})
+	g.n.c.purges++
+}
+
+// settle writes one own unit that settles what can be settled at the paths. When its records come to
+// maxGroupBytes the rest of the paths is left for later.
+func (g *group) settle(paths []crdt.Path) error {
+	if len(paths) == 0 {
+		return nil
+	}
 	g.stamp.Step++
 	self := g.n.c.Replica
+	now := g.n.c.hlc.Next(g.n.opts.Now())
+	u := delta.Unit{Origin: self, First: g.clock[self] + 1, Last: g.clock[self] + 1, Deps: g.since}
 	var dots []crdt.Dot
+	bytes := 0
 	for _, p := range paths {
 		live, err := g.over.entries(p)
 		if err != nil {
 			return err
 		}
-		e := crdt.Purge(live, self)
+		at := crdt.Dot{Replica: self, Seq: u.First + uint64(len(u.Entries))}
+		e := crdt.Settle(live, p, at, now)
 		if e.Empty() {
 			continue
 		}
+		if bytes += valueBytes(e.Add); bytes > maxGroupBytes {
+			g.noteSettle(p)
+			continue
+		}
 		dots = append(dots, e.Kill...)
+		if len(e.Add) > 0 {
+			u.Entries, u.Last = append(u.Entries, e.Add...), at.Seq
+		}
 		if err := g.over.edit(p, e, g.stamp); err != nil {
 			return err
 		}
 	}
 	if len(dots) == 0 {
-		return nil
+		return nil // a record is never all: its author's cell goes, or an older record
 	}
 	slices.SortFunc(dots, crdt.Dot.Compare)
-	seq := g.clock[self] + 1
-	g.addOwn(delta.Unit{Origin: self, First: seq, Last: seq, Deps: g.since, Kills: []delta.Kill{{Dots: dots}}})
+	u.Kills = []delta.Kill{{Dots: dots}}
+	g.addOwn(u)
 	return nil
 }
 

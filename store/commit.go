@@ -125,7 +125,7 @@ func (j *job) claim() bool { return j.claimed.CompareAndSwap(false, true) }
 // run is the committer: it takes what waits, makes one commit of it, and answers.
 func (n *Namespace) run() {
 	defer close(n.stopped)
-	n.runPurges()
+	n.runSettles()
 	for {
 		select {
 		case <-n.quit:
@@ -140,7 +140,7 @@ func (n *Namespace) run() {
 				j = nil
 			}
 		}
-		n.runPurges()
+		n.runSettles()
 	}
 }
 
@@ -274,7 +274,7 @@ func (n *Namespace) commitGroup(g *group) error {
 	if f := n.failed.Load(); f != nil {
 		return f.err
 	}
-	if err := g.purgeCounters(); err != nil {
+	if err := g.settleCounters(); err != nil {
 		return err
 	}
 	if len(g.units) == 0 && g.side.Len() == 0 {

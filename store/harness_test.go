@@ -15,6 +15,7 @@ import (
 
 var (
 	tCounter  = crdt.Object(crdt.Counter, "c").Leaf(crdt.Counter)
+	tBounded  = crdt.Object(crdt.Bounded, "b").Leaf(crdt.Bounded)
 	tRegister = crdt.Object(crdt.Register, "r").Leaf(crdt.Register)
 	tSet      = crdt.Object(crdt.Set, "s").Leaf(crdt.Set)
 	tMap      = crdt.Object(crdt.Map, "m")

@@ -188,7 +188,7 @@ func (n *Namespace) runJoin(j *stateJoin) error {
 		if last == "" {
 			break
 		}
-		g.notePurges()
+		g.noteSettles()
 		if err := n.applyPiece(g); err != nil {
 			return err
 		}
@@ -212,23 +212,22 @@ func (n *Namespace) killPieces(doomed *delta.DotSet) error {
 		if killed++; killed < n.opts.LargeEntries && g.over.bytes < maxPieceBytes {
 			continue
 		}
-		g.notePurges()
+		g.noteSettles()
 		if err := n.applyPiece(g); err != nil {
 			return err
 		}
 		g, killed = n.newGroup(), 0
 	}
-	g.notePurges()
+	g.noteSettles()
 	return n.applyPiece(g)
 }
 
-// notePurges writes down which counters a piece touched: once the clock has moved they are
+// noteSettles writes down which counters a piece touched: once the clock has moved they are
 // looked at.
-func (g *group) notePurges() {
+func (g *group) noteSettles() {
 	for _, p := range g.over.order {
-		if p.LeafType() == crdt.Counter {
-			g.side.Put(g.n.keys.purge(p), []byte{valueVersion})
-			g.n.c.purges++
+		if crdt.Settles(p.LeafType()) {
+			g.noteSettle(p)
 		}
 	}
 }

@@ -242,10 +242,10 @@ func (n *Namespace) unpinFailed() error {
 	return p.release()
 }
 
-// runPurges looks at counters that a large change left behind, a bounded number at a time.
-func (n *Namespace) runPurges() {
+// runSettles looks at counters that a large change left behind, a bounded number at a time.
+func (n *Namespace) runSettles() {
 	for n.c.purges > 0 && n.failed.Load() == nil {
-		j := &job{ctx: context.Background(), do: n.purgePage, done: make(chan struct{})}
+		j := &job{ctx: context.Background(), do: n.settlePage, done: make(chan struct{})}
 		g := n.newGroup()
 		if err := g.take(j); err != nil {
 			j.end(err)
@@ -257,9 +257,9 @@ func (n *Namespace) runPurges() {
 	}
 }
 
-const purgePage = 1024
+const settlePage = 1024
 
-func (n *Namespace) purgePage(g *group) error {
+func (n *Namespace) settlePage(g *group) error {
 	snap, err := n.backend.Snapshot()
 	if err != nil {
 		return err
@@ -271,7 +271,7 @@ func (n *Namespace) purgePage(g *group) error {
 	}
 	defer it.Close()
 	var paths []crdt.Path
-	for len(paths) < purgePage && it.Next() {
+	for len(paths) < settlePage && it.Next() {
 		paths = append(paths, n.keys.pathOf(it.Key()))
 		g.side.Delete(it.Key())
 	}
@@ -280,9 +280,9 @@ func (n *Namespace) purgePage(g *group) error {
 		return err
 	}
 	n.c.purges -= len(paths)
-	if len(paths) < purgePage {
+	if len(paths) < settlePage {
 		n.c.purges = 0 // a path that was noted twice was counted twice
 	}
-	g.broken = g.purge(paths)
+	g.broken = g.settle(paths)
 	return g.broken
 }

@@ -83,6 +83,7 @@ func (c *cluster) check(err error, format string, args ...any) {
 }
 
 var modelPaths = []crdt.Path{
+	tBounded,
 	crdt.Object(crdt.Counter, "c").Leaf(crdt.Counter),
 	crdt.Object(crdt.Register, "r/").Leaf(crdt.Register),
 	crdt.Object(crdt.Flag, "f").Leaf(crdt.Flag),
@@ -93,6 +94,7 @@ var modelPaths = []crdt.Path{
 }
 
 var modelPrefixes = []crdt.Path{
+	tBounded.ObjectPath(),
 	crdt.Object(crdt.Counter, "c"),
 	crdt.Object(crdt.Register, "r/"),
 	crdt.Object(crdt.Set, "s"),
@@ -160,6 +162,9 @@ func (c *cluster) op(t *Tx) error {
 		_, err := t.Remove(c.members().Member(fmt.Sprint(c.rng.IntN(12))), c.seen(t))
 		return err
 	case k < 8:
+		if p.LeafType() == crdt.Bounded {
+			return c.stock(t)
+		}
 		if p.LeafType() == crdt.Counter {
 			if c.rng.IntN(4) == 0 {
 				_, err := t.Reset(p, c.seen(t))
@@ -177,8 +182,28 @@ func (c *cluster) op(t *Tx) error {
 		return t.Assign(p, fmt.Appendf(nil, "%d", c.rng.IntN(100)), c.seen(t))
 	default:
 		_, err := t.Delete(modelPrefixes[c.rng.IntN(len(modelPrefixes))], c.seen(t))
+		return unlessRefused(err)
+	}
+}
+
+// stock adds to a bounded counter, takes from it or gives rights to another member.
+func (c *cluster) stock(t *Tx) error {
+	switch c.rng.IntN(4) {
+	case 0:
+		return t.Stock(tBounded, 1+c.rng.Int64N(9))
+	case 1:
+		_, err := t.Give(tBounded, c.nodes[c.rng.IntN(len(c.nodes))].ns.Replica(), 1+c.rng.Int64N(9))
 		return err
 	}
+	return unlessRefused(t.Stock(tBounded, -1-c.rng.Int64N(5)))
+}
+
+// unlessRefused passes over the lack of rights: nothing has been changed then.
+func unlessRefused(err error) error {
+	if errors.Is(err, crdt.ErrRights) {
+		return nil
+	}
+	return err
 }
 
 // pull brings a to what b has, by units, by the log or by a whole state.
@@ -274,6 +299,13 @@ func (c *cluster) equal(m *member) {
 		}
 		if f, err := src.entry(e.Dot); err != nil || !f.Equal(e) {
 			c.t.Fatalf("index of %v: %v %v", e.Dot, f, err)
+		}
+	}
+	escrow, err := crdt.ReadEscrow(got.At(tBounded))
+	c.check(err, "bounded counter")
+	for id, n := range escrow.Rights {
+		if n.Cmp(crdt.Int128{}) < 0 {
+			c.t.Fatalf("%v has rights to %v", id, n)
 		}
 	}
 	if !got.Equal(m.ref) {

@@ -229,7 +229,7 @@ func (c *cluster) seesWhatItDoes(m *member) {
 				return err
 			}
 		}
-		for _, prefix := range []crdt.Path{"c", "m", "r", "s"} {
+		for _, prefix := range []crdt.Path{"b", "c", "m", "r", "s"} {
 			maps.Copy(seen, paths(c.t, tx.Scan(prefix, "")))
 		}
 		commit = tx.g.stamp.Commit
@@ -249,11 +249,11 @@ func (c *cluster) seesWhatItDoes(m *member) {
 		return // a counter was purged behind it
 	}
 	got := map[crdt.Path][]crdt.Entry{}
-	for _, prefix := range []crdt.Path{"c", "m", "r", "s"} {
+	for _, prefix := range []crdt.Path{"b", "c", "m", "r", "s"} {
 		maps.Copy(got, paths(c.t, v.Scan(prefix, "")))
 	}
 	for p, es := range got {
-		if p.LeafType() == crdt.Counter {
+		if crdt.Settles(p.LeafType()) {
 			continue // may have been purged in the same commit
 		}
 		if !slices.EqualFunc(es, seen[p], crdt.Entry.Equal) {
@@ -261,7 +261,7 @@ func (c *cluster) seesWhatItDoes(m *member) {
 		}
 	}
 	for p := range seen {
-		if _, ok := got[p]; !ok && p.LeafType() != crdt.Counter {
+		if _, ok := got[p]; !ok && !crdt.Settles(p.LeafType()) {
 			c.t.Fatalf("the transaction saw %q, which is gone", p)
 		}
 	}

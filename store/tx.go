@@ -125,28 +125,33 @@ func (t *Tx) Increment(p crdt.Path, n int64) error {
 		return err
 	}
 	t.adds = true
+	if err := t.note(p, n); err != nil {
+		return err
+	}
+	return t.edit(p, e)
+}
+
+// note keeps what the unit adds to a counter, or takes from it if n is negative.
+func (t *Tx) note(p crdt.Path, n int64) error {
+	if n < 0 {
+		return t.noteTotals(p, crdt.Uint128{}, crdt.Uint128{Lo: -uint64(n)})
+	}
+	return t.noteTotals(p, crdt.Uint128{Lo: uint64(n)}, crdt.Uint128{})
+}
+
+func (t *Tx) noteTotals(p crdt.Path, added, taken crdt.Uint128) error {
 	a, ok := t.amounts[p]
 	if !ok {
 		a = &amount{Seq: t.first, Path: p}
 		t.amounts[p] = a
 		t.order = append(t.order, p)
 	}
-	if err := a.add(n); err != nil {
-		return err
-	}
-	return t.edit(p, e)
-}
-
-func (a *amount) add(n int64) error {
-	total, by := &a.P, uint64(n)
-	if n < 0 {
-		total, by = &a.N, -by
-	}
-	sum, ok := total.Add(crdt.Uint128{Lo: by})
-	if !ok {
+	plus, ok1 := a.P.Add(added)
+	minus, ok2 := a.N.Add(taken)
+	if !ok1 || !ok2 {
 		return crdt.ErrOverflow
 	}
-	*total = sum
+	a.P, a.N = plus, minus
 	return nil
 }
 
@@ -224,8 +229,10 @@ func (t *Tx) Remove(p crdt.Path, seen crdt.VersionVector) (bool, error) {
 	return true, t.edit(p, e)
 }
 
-// Delete takes everything under prefix away, as far as seen covers it: counters are reset, the
-// rest is removed. It reports whether that changed anything. However much lies there, the unit
+// Delete takes everything under prefix away, as far as seen covers it: counters are reset, bounded
+// counters are emptied, the rest is removed. It reports whether that changed anything. When rights
+// to a bounded counter are missing here, nothing may be kept of the transaction: the error is
+// crdt.ErrRights. However much lies there, the unit
 // holds the prefix and a clock, and a reset record for each counter.
 func (t *Tx) Delete(prefix crdt.Path, seen crdt.VersionVector) (changed bool, err error) {
 	removed := 0
@@ -240,6 +247,13 @@ func (t *Tx) Delete(prefix crdt.Path, seen crdt.VersionVector) (changed bool, er
 				return false, err
 			}
 			changed = changed || reset
+		}
+		if item.Path.LeafType() == crdt.Bounded {
+			drained, err := t.drain(item.Path, seen)
+			if err != nil {
+				return false, err
+			}
+			changed = changed || drained
 		}
 		e := t.supersede(item.Entries, crdt.Remove(item.Entries, seen))
 		if e.Empty() {
