@@ -17,13 +17,13 @@ type Batch struct {
 // BatchOp is one action on one target. The target is one of counter, flag, set, register and map,
 // each with a key; an action on a map has a path, but for the delete of the whole map.
 type BatchOp struct {
-	Counter  string     `json:"counter,omitempty" minLength:"1"`
-	Flag     string     `json:"flag,omitempty" minLength:"1"`
-	Set      string     `json:"set,omitempty" minLength:"1"`
-	Register string     `json:"register,omitempty" minLength:"1"`
-	Map      string     `json:"map,omitempty" minLength:"1"`
+	Counter  string     `json:"counter,omitempty"`
+	Flag     string     `json:"flag,omitempty"`
+	Set      string     `json:"set,omitempty"`
+	Register string     `json:"register,omitempty"`
+	Map      string     `json:"map,omitempty"`
 	Path     []string   `json:"path,omitempty" minItems:"1" maxItems:"32"`
-	Inc      *number    `json:"inc,omitempty"`
+	Inc      *amount    `json:"inc,omitempty"`
 	Reset    bool       `json:"reset,omitempty" enum:"true"`
 	Enable   *bool      `json:"enable,omitempty" doc:"Of a flag: false disables what this daemon has seen, or what the token covers."`
 	Value    *jsonValue `json:"value,omitempty"`
@@ -34,11 +34,11 @@ type BatchOp struct {
 
 // BatchCondition asks that an object has an ETag, or that it is absent.
 type BatchCondition struct {
-	Counter  string `json:"counter,omitempty" minLength:"1"`
-	Flag     string `json:"flag,omitempty" minLength:"1"`
-	Set      string `json:"set,omitempty" minLength:"1"`
-	Register string `json:"register,omitempty" minLength:"1"`
-	Map      string `json:"map,omitempty" minLength:"1"`
+	Counter  string `json:"counter,omitempty"`
+	Flag     string `json:"flag,omitempty"`
+	Set      string `json:"set,omitempty"`
+	Register string `json:"register,omitempty"`
+	Map      string `json:"map,omitempty"`
 	Etag     string `json:"etag,omitempty" minLength:"1" doc:"As in the header, or without the quotes; * for any."`
 	Absent   bool   `json:"absent,omitempty" enum:"true"`
 }

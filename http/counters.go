@@ -1,9 +1,6 @@
 package http
 
-import (
-	"github.com/anabranchdb/anabranch/crdt"
-	"github.com/danielgtaylor/huma/v2"
-)
+import "github.com/anabranchdb/anabranch/crdt"
 
 // Counter is a counter in a reply.
 type Counter struct {
@@ -15,14 +12,8 @@ type Counter struct {
 
 // CounterOp is the body of POST to a counter: one of the two.
 type CounterOp struct {
-	Inc   *number `json:"inc,omitempty" doc:"What to add: an integer within 64 bits, or a string of its decimal digits."`
+	Inc   *amount `json:"inc,omitempty"`
 	Reset bool    `json:"reset,omitempty" enum:"true" doc:"Takes away what this daemon has seen, or what the token covers."`
-}
-
-// TransformSchema says that it is one of the two.
-func (CounterOp) TransformSchema(_ huma.Registry, s *huma.Schema) *huma.Schema {
-	s.MinProperties, s.MaxProperties = new(1), new(1)
-	return s
 }
 
 func getCounter(r *request, v View) (any, error) {

@@ -34,6 +34,7 @@ func newDaemon(t testing.TB) *daemon {
 	h.Attach(Adapt(s), nil)
 	d := &daemon{t: t, store: s, h: h, srv: httptest.NewUnstartedServer(h)}
 	d.srv.Config = NewServer(h)
+	d.srv.Config.Handler = observe(h)
 	d.srv.Start()
 	t.Cleanup(func() {
 		d.srv.Close()

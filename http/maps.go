@@ -41,7 +41,7 @@ type MapOps struct {
 // and remove together or alone.
 type MapOp struct {
 	Path   []string   `json:"path" minItems:"1" maxItems:"32"`
-	Inc    *number    `json:"inc,omitempty"`
+	Inc    *amount    `json:"inc,omitempty"`
 	Reset  bool       `json:"reset,omitempty" enum:"true"`
 	Enable *bool      `json:"enable,omitempty"`
 	Value  *jsonValue `json:"value,omitempty"`

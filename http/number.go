@@ -35,7 +35,7 @@ func (number) Schema(huma.Registry) *huma.Schema {
 		Description: "An integer. Beyond ±(2⁵³−1) it is written as a string of decimal digits.",
 		OneOf: []*huma.Schema{
 			{Type: "integer", Minimum: &low, Maximum: &high},
-			{Type: "string", Pattern: `^-?[0-9]+$`},
+			{Type: "string", Pattern: decimalPattern},
 		},
 	}
 }

@@ -3,9 +3,11 @@ package http
 import (
 	"encoding/json"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 
+	"github.com/anabranchdb/anabranch/crdt"
 	"github.com/danielgtaylor/huma/v2"
 )
 
@@ -15,10 +17,13 @@ func apiConfig(version string) huma.Config {
 	return huma.Config{OpenAPI: &huma.OpenAPI{
 		OpenAPI: "3.1.0",
 		Info: &huma.Info{
-			Title:       "Anabranch",
-			Version:     version,
-			Description: "Replicated counters, flags, sets, registers and maps over HTTP. docs/API.md is the manual.",
+			Title:   "Anabranch",
+			Version: version,
+			Description: "Replicated counters, flags, sets, registers and maps over HTTP. docs/API.md is the manual. Every GET is answered to HEAD, too, without the body. " +
+				"A path that is none of these is 404 not-found, another method 405 method-not-allowed with Allow, and a request that is no HTTP, or whose headers have more than 192 KiB, 400 or 431 in plain text.",
+			License: &huma.License{Name: "Apache License 2.0", Identifier: "Apache-2.0"},
 		},
+		Tags:       tags,
 		Components: &huma.Components{Schemas: huma.NewMapRegistry("#/components/schemas/", huma.DefaultSchemaNamer)},
 		Servers:    []*huma.Server{{URL: "/", Description: "this daemon"}},
 	}}
@@ -61,6 +66,18 @@ func closeSchema(schemas huma.Registry, s *huma.Schema, closed map[*huma.Schema]
 	}
 }
 
+// tags are the groups of routes.
+var tags = []*huma.Tag{
+	{Name: "namespaces", Description: "What is replicated together. A daemon holds some of those of its cluster."},
+	{Name: "counters", Description: "Integers to which everybody adds."},
+	{Name: "flags", Description: "On or off; turning on wins against turning off at the same time."},
+	{Name: "sets", Description: "Sets of strings, in which an add wins against a removal that did not see it."},
+	{Name: "registers", Description: "JSON values; concurrent ones are all kept."},
+	{Name: "maps", Description: "Nested fields that hold registers, counters and sets."},
+	{Name: "many objects", Description: "Batches, export, conflicts, and what changes."},
+	{Name: "daemon", Description: "The daemon itself, its peers, and how it stands to them."},
+}
+
 func getSpec(r *request) (*reply, error) {
 	return &reply{status: http.StatusOK, body: spec(r.handler.spec)}, nil
 }
@@ -87,11 +104,17 @@ var queryParams = map[string]*huma.Param{
 }
 
 // pathParams describe the names in paths.
-var pathParams = map[string]string{
-	"ns":     "A namespace.",
-	"key":    "A key: any UTF-8 of 1 to 1024 bytes, escaped as one segment.",
-	"member": "A member: any UTF-8 of 1 to 1024 bytes, escaped as one segment.",
-	"path":   "One to 32 field names, each escaped as one segment, with slashes between them.",
+var pathParams = map[string]*huma.Param{
+	"ns":     {Description: "A namespace.", Schema: &huma.Schema{Type: "string", Pattern: "^[a-z0-9][a-z0-9._-]{0,62}$"}},
+	"key":    {Description: "A key: any UTF-8 of 1 to 1024 bytes, escaped as one segment.", Schema: nameSchema()},
+	"member": {Description: "A member: any UTF-8 of 1 to 1024 bytes, escaped as one segment.", Schema: nameSchema()},
+	"path": {Description: "One to 32 field names, each escaped as one segment, with slashes between them. A client that escapes the slashes names one field.",
+		Schema: &huma.Schema{Type: "string", MinLength: new(1)}},
+}
+
+// nameSchema describes a name. No name has more characters than it may have bytes.
+func nameSchema() *huma.Schema {
+	return &huma.Schema{Type: "string", MinLength: new(1), MaxLength: new(crdt.MaxNameBytes)}
 }
 
 // headerParams are the headers of routes that read or write data.
@@ -110,80 +133,61 @@ var conditionParams = []*huma.Param{
 		Description: "ETags of this daemon, or * for any: when the object has one of them a read answers 304 and a write 412."},
 }
 
+// feedParams are the headers of routes that follow changes.
+var feedParams = []*huma.Param{
+	{Name: "Last-Event-ID", In: "header", Schema: &huma.Schema{Type: "string"},
+		Description: "A cursor, as browsers send it after a cut: counts before since and the token."},
+}
+
+// waitParams are the headers of routes that wait for peers.
+var waitParams = []*huma.Param{
+	{Name: "Prefer", In: "header", Schema: &huma.Schema{Type: "string"}, Description: "wait=SECONDS, at most 60: how long to wait."},
+}
+
 // parameters lists the parameters of a route.
 func (rt *route) parameters() []*huma.Param {
 	var params []*huma.Param
-	for part := range strings.SplitSeq(rt.pattern, "/") {
-		name, ok := strings.CutPrefix(part, "{")
-		if !ok {
-			continue
+	add := func(when bool, more ...*huma.Param) {
+		for _, p := range more {
+			if when {
+				params = append(params, rt.parameter(*p))
+			}
 		}
-		name = strings.TrimSuffix(name, "}")
-		params = append(params, &huma.Param{Name: name, In: "path", Required: true,
-			Description: pathParams[name], Schema: &huma.Schema{Type: "string", MinLength: new(1)}})
 	}
-	for _, name := range rt.query {
+	for part := range strings.SplitSeq(rt.pattern, "/") {
+		if name, ok := strings.CutPrefix(part, "{"); ok {
+			p := *pathParams[strings.TrimSuffix(name, "}")]
+			p.Name, p.In, p.Required = strings.TrimSuffix(name, "}"), "path", true
+			add(true, &p)
+		}
+	}
+	query := rt.query
+	if rt.writes() {
+		query = append(slices.Clone(query), acksParam)
+	}
+	for _, name := range query {
 		p := *queryParams[name]
 		p.Name, p.In = name, "query"
-		params = append(params, &p)
+		add(true, &p)
 	}
-	if rt.writes() {
-		p := *queryParams[acksParam]
-		p.Name, p.In = acksParam, "query"
-		params = append(params, &p)
-	}
-	if rt.token {
-		params = append(params, headerParams...)
-	}
-	if rt.waits {
-		params = append(params, &huma.Param{Name: "Prefer", In: "header", Schema: &huma.Schema{Type: "string"},
-			Description: "wait=SECONDS, at most 60: how long to wait."})
-	}
-	if rt.object != 0 {
-		params = append(params, conditionParams...)
-	}
+	add(rt.token, headerParams...)
+	add(rt.waits, waitParams...)
+	add(rt.object != 0, conditionParams...)
+	add(rt.streams != nil, feedParams...)
 	return params
 }
 
-// response describes a reply that tells of success.
-func (rt *route) response(schemas huma.Registry, status int) *huma.Response {
-	res := &huma.Response{Description: http.StatusText(status)}
-	if rt.token {
-		text := &huma.Schema{Type: "string"}
-		res.Headers = map[string]*huma.Param{
-			contextHeader:        {Schema: text, Description: "The token of what this reply saw or wrote."},
-			"Preference-Applied": {Schema: text, Description: "wait=SECONDS, when a token was sent or acks were asked for and the preference was honoured."},
+// parameter adds the example.
+func (rt *route) parameter(p huma.Param) *huma.Param {
+	text := rt.exampleOf(p.Name)
+	if p.Example = text; p.Schema.Type == huma.TypeInteger {
+		n, err := strconv.Atoi(text)
+		if err != nil {
+			panic(err) // made of our own table
 		}
+		p.Example = n
 	}
-	if rt.writes() {
-		res.Headers[acksHeader] = &huma.Param{Schema: &huma.Schema{Type: "integer"}, Description: "With acks: how many peers have told that they hold the write."}
-	}
-	if rt.waits {
-		text := &huma.Schema{Type: "string"}
-		res.Headers = map[string]*huma.Param{
-			contextHeader:        {Schema: text, Description: "The token of what this daemon holds."},
-			"Preference-Applied": {Schema: text, Description: "wait=SECONDS, when the preference was honoured."},
-		}
-	}
-	if _, counts := rt.gives.(SetChange); rt.object != 0 && rt.gives != nil && !counts {
-		res.Headers["ETag"] = &huma.Param{Schema: &huma.Schema{Type: "string"}, Description: "Of the object as it is in the reply; not with query parameters."}
-	}
-	if rt.gives != nil {
-		media := mediaTypeJSON
-		if rt.ndjson {
-			media = mediaTypeNDJSON
-		}
-		schema := schemaOf(schemas, rt.gives)
-		if rt.typed != nil {
-			schema = &huma.Schema{AnyOf: []*huma.Schema{schema, schemaOf(schemas, rt.typed)}}
-		}
-		res.Content = map[string]*huma.MediaType{media: {Schema: schema}}
-		if rt.streams != nil {
-			res.Content[mediaTypeNDJSON] = &huma.MediaType{Schema: schemaOf(schemas, rt.streams)}
-			res.Content[mediaTypeSSE] = &huma.MediaType{Schema: &huma.Schema{Type: "string", Description: "Events: id is the cursor, event is that of the change, data is the change as JSON."}}
-		}
-	}
-	return res
+	return &p
 }
 
 func statusText(status int) string { return strconv.Itoa(status) }

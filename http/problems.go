@@ -19,7 +19,7 @@ const (
 
 // Problem is an error as RFC 9457 wants it told: the reply to a request that failed.
 type Problem struct {
-	Type   string `json:"type" doc:"What kind of problem it is; programs decide by this." example:"urn:anabranch:problem:not-found"`
+	Type   string `json:"type" doc:"What kind of problem it is; programs decide by this."`
 	Title  string `json:"title" doc:"The kind in words."`
 	Status int    `json:"status" doc:"The HTTP status."`
 	Detail string `json:"detail" doc:"What happened this time, for people."`
@@ -89,6 +89,19 @@ var (
 	kindStoreBusy         = kind{"store-busy", 503, "The store cannot answer now"}
 	kindDiskFull          = kind{"disk-full", 507, "The disk is full"}
 )
+
+// kinds are all of them, in the order of their statuses.
+var kinds = []kind{
+	kindBadRequest, kindBadContext, kindBadCursor, kindForbidden, kindNotFound, kindNamespaceNotFound, kindMethodNotAllowed, kindNotAcceptable,
+	kindCursorExpired, kindPrecondition, kindTooLarge, kindMediaType, kindOverflow, kindWrongType, kindRateLimited, kindInternal,
+	kindNotYetVisible, kindShuttingDown, kindStoreBusy, kindDiskFull,
+}
+
+// kindMembers are the members that a problem of a kind may have besides those that all have.
+var kindMembers = map[kind][]string{
+	kindTooLarge:      {"limit"},
+	kindNotYetVisible: {"missing"},
+}
 
 func (k kind) with(format string, args ...any) *Problem {
 	return &Problem{Type: problemPrefix + k.name, Title: k.title, Status: k.status, Detail: fmt.Sprintf(format, args...)}

@@ -1,6 +1,7 @@
 package http
 
 import (
+	"maps"
 	"mime"
 	"net/http"
 	"net/url"
@@ -43,12 +44,14 @@ type route struct {
 	bodyLimit int64
 	merges    bool // the body may also be a merge patch
 	// gives is a value of the type that describes the reply's body; nil for none.
-	gives     any
-	typed     any  // the same with shape=typed, nil if there is no such shape
-	ndjson    bool // the reply is a stream of lines
-	streams   any  // the reply may also be a stream of these, as lines or events; the route looks at Accept
-	status    int  // of success
-	also      int  // another status of success, 0 for none
+	gives   any
+	typed   any  // the same with shape=typed, nil if there is no such shape
+	ndjson  bool // the reply is a stream of lines
+	streams any  // the reply may also be a stream of these, as lines or events; the route looks at Accept
+	status  int  // of success
+	also    int  // another status of success, 0 for none
+	// fails are problems of this route besides those that follow from the rest of the row.
+	fails     []kind
 	storeless bool // answers without a store
 
 	handle func(*request) (*reply, error)
@@ -61,7 +64,7 @@ func (rt *route) writes() bool { return rt.token && rt.method != http.MethodGet 
 func (h *Handler) register() {
 	var requests []*huma.Schema
 	for _, rt := range routes() {
-		op := rt.operation(h.api.OpenAPI().Components.Schemas)
+		op := rt.operation(h.api.OpenAPI())
 		h.api.OpenAPI().AddOperation(op)
 		if op.RequestBody != nil {
 			requests = append(requests, op.RequestBody.Content[mediaTypeJSON].Schema)
@@ -203,35 +206,35 @@ func (r *request) checkNames() error {
 }
 
 // operation describes rt. The same value is the route's pattern.
-func (rt *route) operation(schemas huma.Registry) *huma.Operation {
+func (rt *route) operation(api *huma.OpenAPI) *huma.Operation {
 	op := &huma.Operation{
 		OperationID: rt.id, Method: rt.method, Path: rt.pattern, Summary: rt.summary, Description: rt.doc,
 		Tags: []string{rt.tag}, Parameters: rt.parameters(), Responses: map[string]*huma.Response{},
 	}
-	for _, status := range []int{rt.status, rt.also} {
-		if status != 0 {
-			op.Responses[statusText(status)] = rt.response(schemas, status)
-		}
+	for _, status := range rt.successes() {
+		op.Responses[statusText(status)] = rt.success(api.Components.Schemas, status)
 	}
-	if rt.object != 0 && rt.method == http.MethodGet {
-		op.Responses[statusText(http.StatusNotModified)] = &huma.Response{Description: http.StatusText(http.StatusNotModified)}
+	maps.Copy(op.Responses, rt.problems(api))
+	op.RequestBody = rt.requestBody(api.Components.Schemas)
+	return op
+}
+
+// requestBody describes the body that the route takes; it is nil for none.
+func (rt *route) requestBody(schemas huma.Registry) *huma.RequestBody {
+	if rt.takes == nil {
+		return nil
 	}
-	if rt.writes() {
-		op.Responses[statusText(http.StatusAccepted)] = rt.response(schemas, http.StatusAccepted)
-	}
-	op.Responses["default"] = &huma.Response{
-		Description: "A problem (RFC 9457).",
-		Content:     map[string]*huma.MediaType{mediaTypeProblem: {Schema: schemaOf(schemas, Problem{})}},
-	}
-	if rt.takes != nil {
-		op.RequestBody = &huma.RequestBody{Required: true,
-			Content: map[string]*huma.MediaType{mediaTypeJSON: {Schema: schemaOf(schemas, rt.takes)}}}
-	}
+	body := &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{mediaTypeJSON: {Schema: schemaOf(schemas, rt.takes)}}}
 	if rt.merges {
-		op.RequestBody.Content[mediaTypeMerge] = &huma.MediaType{Schema: &huma.Schema{Type: huma.TypeObject, AdditionalProperties: true,
+		body.Content[mediaTypeMerge] = &huma.MediaType{Schema: &huma.Schema{Type: huma.TypeObject, AdditionalProperties: true,
 			Description: "A merge patch (RFC 7396): null deletes, an object goes into the field, every other value is written as a register."}}
 	}
-	return op
+	for _, x := range samples[rt.id] {
+		if x.body != "" {
+			addExample(body.Content[x.sent()], x.sent(), x, x.body)
+		}
+	}
+	return body
 }
 
 // mediaTypes lists what the body may be.

@@ -49,7 +49,7 @@ func counterRoutes() []route {
 		{method: "GET", pattern: counterPattern, id: "get-counter", tag: tag, object: crdt.Counter, summary: "Read a counter",
 			token: true, gives: Counter{}, status: 200, handle: read(getCounter)},
 		{method: "POST", pattern: counterPattern, id: "change-counter", tag: tag, object: crdt.Counter, summary: "Add to a counter, or reset it",
-			token: true, takes: CounterOp{}, bodyLimit: maxOpsBytes, gives: Counter{}, status: 200, handle: postCounter},
+			token: true, takes: CounterOp{}, bodyLimit: maxOpsBytes, gives: Counter{}, status: 200, fails: []kind{kindOverflow, kindWrongType}, handle: postCounter},
 		{method: "DELETE", pattern: counterPattern, id: "delete-counter", tag: tag, object: crdt.Counter, summary: "Delete a counter",
 			token: true, status: 204, handle: deleteObject(crdt.Counter)},
 	}
@@ -73,7 +73,7 @@ func setRoutes() []route {
 		{method: "GET", pattern: setPattern, id: "get-set", tag: tag, object: crdt.Set, summary: "Read a page of a set",
 			query: []string{"prefix", "limit", "cursor"}, token: true, gives: Set{}, status: 200, handle: read(getSet)},
 		{method: "POST", pattern: setPattern, id: "change-set", tag: tag, object: crdt.Set, summary: "Add and remove members",
-			token: true, takes: SetOp{}, bodyLimit: maxOpsBytes, gives: SetChange{}, status: 200, handle: postSet},
+			token: true, takes: SetOp{}, bodyLimit: maxOpsBytes, gives: SetChange{}, status: 200, fails: []kind{kindWrongType}, handle: postSet},
 		{method: "DELETE", pattern: setPattern, id: "delete-set", tag: tag, object: crdt.Set, summary: "Delete a set",
 			token: true, status: 204, handle: deleteObject(crdt.Set)},
 		{method: "GET", pattern: memberPattern, id: "get-member", tag: tag, summary: "Ask whether a member is in a set",
@@ -101,10 +101,10 @@ func mapRoutes() []route {
 	const tag = "maps"
 	return []route{
 		{method: "GET", pattern: mapPattern, id: "get-map", tag: tag, object: crdt.Map, summary: "Read a map, whole or by pages of its fields",
-			query: []string{"shape", "limit", "cursor"}, token: true, gives: Map{}, typed: TypedMap{}, status: 200, handle: read(getMap)},
+			query: []string{"shape", "limit", "cursor"}, token: true, gives: Map{}, typed: TypedMap{}, status: 200, fails: []kind{kindTooLarge}, handle: read(getMap)},
 		{method: "PATCH", pattern: mapPattern, id: "change-map", tag: tag, object: crdt.Map, summary: "Change fields of a map, all or nothing",
 			doc:   "By ops, or by a merge patch (RFC 7396).",
-			token: true, takes: MapOps{}, bodyLimit: maxOpsBytes, merges: true, gives: Map{}, status: 200, handle: changeMap},
+			token: true, takes: MapOps{}, bodyLimit: maxOpsBytes, merges: true, gives: Map{}, status: 200, fails: []kind{kindOverflow, kindWrongType}, handle: changeMap},
 		{method: "DELETE", pattern: mapPattern, id: "delete-map", tag: tag, object: crdt.Map, summary: "Delete a map",
 			token: true, status: 204, handle: deleteObject(crdt.Map)},
 		{method: "GET", pattern: fieldPattern, id: "get-field", tag: tag, summary: "Read one field of a map, of any type",
@@ -120,14 +120,14 @@ func bulkRoutes() []route {
 	const tag = "many objects"
 	return []route{
 		{method: "POST", pattern: nsPattern + "/batch", id: "batch", tag: tag, summary: "Change many objects, all or nothing",
-			token: true, takes: Batch{}, bodyLimit: maxOpsBytes, gives: BatchResults{}, status: 200, handle: postBatch},
+			token: true, takes: Batch{}, bodyLimit: maxOpsBytes, gives: BatchResults{}, status: 200, fails: []kind{kindPrecondition, kindOverflow, kindWrongType}, handle: postBatch},
 		{method: "GET", pattern: nsPattern + "/conflicts", id: "list-conflicts", tag: tag, summary: "List objects with more than one concurrent value",
 			query: []string{"limit", "cursor"}, token: true, gives: Conflicts{}, status: 200, handle: read(getConflicts)},
 		{method: "GET", pattern: nsPattern + "/export", id: "export", tag: tag, summary: "Stream everything visible as lines of ops",
 			token: true, gives: BatchOp{}, ndjson: true, status: 200, handle: getExport},
 		{method: "GET", pattern: changesPattern, id: "follow-changes", tag: tag, summary: "Follow what changes, by polls or as a stream",
 			doc:   "Every change of an object is followed by its latest state; states in between may be skipped, and a change may come twice.",
-			query: []string{"since", "type", "prefix", "include", "limit", "timeout"}, token: true, gives: Changes{}, streams: Change{}, status: 200, handle: getChanges},
+			query: []string{"since", "type", "prefix", "include", "limit", "timeout"}, token: true, gives: Changes{}, streams: Change{}, status: 200, fails: []kind{kindBadCursor, kindCursorExpired, kindRateLimited}, handle: getChanges},
 	}
 }
 
@@ -138,7 +138,7 @@ func daemonRoutes() []route {
 			gives: SyncStatus{}, status: 200, handle: getSync},
 		{method: "POST", pattern: nsPattern + "/sync", id: "sync", tag: tag, summary: "Wait until this copy and those of the peers have each other's changes",
 			doc:   "200 when that is reached, 202 when it is not, with the same body. The target is fixed when the request comes in. Without Prefer: wait there is no time to reach it.",
-			waits: true, takes: Barrier{}, bodyLimit: maxBodyBytes, gives: SyncStatus{}, status: 200, also: http.StatusAccepted, handle: postSync},
+			waits: true, takes: Barrier{}, bodyLimit: maxBodyBytes, gives: SyncStatus{}, status: 200, also: http.StatusAccepted, fails: []kind{kindNotFound}, handle: postSync},
 		{method: "GET", pattern: "/v1/status", id: "get-status", tag: tag, summary: "Tell of this daemon",
 			gives: Status{}, status: 200, handle: getStatus},
 		{method: "GET", pattern: "/v1/peers", id: "list-peers", tag: tag, summary: "List peers",

@@ -20,7 +20,7 @@ import (
 	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(watched{m}) }
 
 // A read with a token of the future waits until it comes, if it prefers to.
 func TestWaitForToken(t *testing.T) {

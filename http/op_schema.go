@@ -1,0 +1,106 @@
+package http
+
+import (
+	"github.com/anabranchdb/anabranch/crdt"
+	"github.com/danielgtaylor/huma/v2"
+)
+
+// The schemas of ops say what readOp checks: one target, one action, a path where one belongs.
+// What follows from the type of the target is left to the problem wrong-type-op.
+
+// actionMembers are the members that say what an op does. Those of one row go together.
+var actionMembers = [][]string{{"inc"}, {"reset"}, {"enable"}, {"value"}, {"add", "remove"}, {"delete"}}
+
+// amount is what inc takes.
+type amount struct{}
+
+// Schema describes it.
+func (amount) Schema(huma.Registry) *huma.Schema {
+	return &huma.Schema{
+		Description: "What to add: an integer within 64 bits, or a string of its decimal digits.",
+		OneOf:       []*huma.Schema{{Type: huma.TypeInteger}, {Type: huma.TypeString, Pattern: decimalPattern}},
+	}
+}
+
+const decimalPattern = "^-?[0-9]+$"
+
+// TransformSchema says that it is one of the two.
+func (CounterOp) TransformSchema(_ huma.Registry, s *huma.Schema) *huma.Schema {
+	s.MinProperties, s.MaxProperties = new(1), new(1)
+	return s
+}
+
+// TransformSchema says that it is one or both.
+func (SetOp) TransformSchema(_ huma.Registry, s *huma.Schema) *huma.Schema {
+	s.MinProperties = new(1)
+	return describeNames(s)
+}
+
+// TransformSchema says that it has one action.
+func (MapOp) TransformSchema(_ huma.Registry, s *huma.Schema) *huma.Schema {
+	s.AllOf = []*huma.Schema{oneAction(s)}
+	return describeNames(s)
+}
+
+// TransformSchema says that it has one target and one action, and when it has a path.
+func (BatchOp) TransformSchema(_ huma.Registry, s *huma.Schema) *huma.Schema {
+	field := &huma.Schema{AnyOf: []*huma.Schema{{Not: has("map")}, has("path"), has("delete")}}
+	s.AllOf = []*huma.Schema{oneTarget(s), oneAction(s), field}
+	s.DependentRequired = map[string][]string{"path": {crdt.Map.String()}}
+	return describeNames(s)
+}
+
+// TransformSchema says that it has one target, and one thing to ask of it.
+func (BatchCondition) TransformSchema(_ huma.Registry, s *huma.Schema) *huma.Schema {
+	s.AllOf = []*huma.Schema{oneTarget(s), {OneOf: []*huma.Schema{has("etag"), has("absent")}}}
+	return describeNames(s)
+}
+
+func has(member string) *huma.Schema { return &huma.Schema{Required: []string{member}} }
+
+// oneTarget asks for one of the types that s names.
+func oneTarget(s *huma.Schema) *huma.Schema {
+	one := &huma.Schema{}
+	for _, t := range types {
+		if s.Properties[t.String()] != nil {
+			one.OneOf = append(one.OneOf, has(t.String()))
+		}
+	}
+	return one
+}
+
+// oneAction asks for the members of one row, of those that s has.
+func oneAction(s *huma.Schema) *huma.Schema {
+	one := &huma.Schema{}
+	for _, row := range actionMembers {
+		some := &huma.Schema{}
+		for _, member := range row {
+			if s.Properties[member] != nil {
+				some.AnyOf = append(some.AnyOf, has(member))
+			}
+		}
+		switch len(some.AnyOf) {
+		case 0:
+			continue
+		case 1:
+			some = some.AnyOf[0]
+		}
+		one.OneOf = append(one.OneOf, some)
+	}
+	return one
+}
+
+// describeNames says of the members that are names, and lists of names, what a name is.
+func describeNames(s *huma.Schema) *huma.Schema {
+	for _, t := range types {
+		if p := s.Properties[t.String()]; p != nil {
+			p.MinLength, p.MaxLength = new(1), new(crdt.MaxNameBytes)
+		}
+	}
+	for _, list := range []string{"add", "remove", "path"} {
+		if p := s.Properties[list]; p != nil {
+			p.Items = nameSchema()
+		}
+	}
+	return s
+}
