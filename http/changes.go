@@ -18,7 +18,9 @@ const (
 	maxFeeds = 1024
 	// maxFeedScan bounds the records that are looked at for one page.
 	maxFeedScan  = 20_000
-	maxFeedBytes = 1 << 20 // of values in a page; it ends behind the change that passes it
+	maxFeedBytes = 1 << 20 // of a poll; it ends behind the change that passes it
+	// maxStreamBytes bounds a page of a stream: what a stalled reader makes the daemon hold.
+	maxStreamBytes = 64 << 10
 	// defaultPoll is how long a poll without a timeout waits.
 	defaultPoll = 30 * time.Second
 	maxPoll     = 60 * time.Second
@@ -175,13 +177,20 @@ func (f *feed) start(media string, limit int, timeout time.Duration) (*reply, er
 		return &reply{status: http.StatusOK, token: encodeToken(f.ns.Name(), f.seen), body: body}, nil
 	}
 	rep := &reply{status: http.StatusOK, token: encodeToken(f.ns.Name(), f.seen), media: media}
-	rep.close = func() { f.r.handler.feeds.Add(-1) }
-	rest := 0 // without end
+	s := &feedStream{feed: f, sse: media == mediaTypeSSE}
 	if _, ok := f.r.param("limit"); ok {
-		rest = limit
+		s.rest = limit
+	}
+	key := sharedKey{query: f.query, replica: f.replica, values: f.values, sse: s.sse}
+	shared := &f.r.handler.shared
+	s.shared = shared.join(key)
+	rep.close = func() {
+		shared.leave(key)
+		f.r.handler.feeds.Add(-1)
 	}
 	rep.stream = func(out *lines) error {
-		return (&feedStream{feed: f, out: out, sse: media == mediaTypeSSE, rest: rest}).run()
+		s.out = out
+		return s.run()
 	}
 	return rep, nil
 }
@@ -287,7 +296,7 @@ func (f *feed) poll(limit int, timeout time.Duration) (Changes, error) {
 	defer cancel()
 	defer context.AfterFunc(f.r.handler.drained, cancel)()
 	for {
-		changes, more, err := f.page(limit)
+		changes, more, err := f.page(limit, maxFeedBytes, 0)
 		if err != nil {
 			return Changes{}, err
 		}
@@ -305,8 +314,10 @@ func (f *feed) poll(limit int, timeout time.Duration) (Changes, error) {
 	}
 }
 
-// page reads what comes next, from one view, and moves on. more says that there is more already.
-func (f *feed) page(limit int) (changes []Change, more bool, err error) {
+// page reads what comes next, from one view, and moves on. It ends behind limit changes, behind the
+// change that passes maxBytes, and before a commit, 0 for none. more says that there is more
+// already.
+func (f *feed) page(limit, maxBytes int, until uint64) (changes []Change, more bool, err error) {
 	v, err := f.ns.View(f.r.http.Context())
 	if err != nil {
 		return nil, false, err
@@ -322,7 +333,11 @@ func (f *feed) page(limit int) (changes []Change, more bool, err error) {
 		if err != nil {
 			return nil, false, err
 		}
-		if len(changes) == limit || bytes > maxFeedBytes || scanned == maxFeedScan {
+		if until > 0 && c.Commit >= until {
+			f.at = store.Position{Commit: until}
+			return changes, true, nil
+		}
+		if len(changes) == limit || bytes > maxBytes || scanned == maxFeedScan {
 			return changes, true, nil
 		}
 		scanned++
@@ -337,14 +352,20 @@ func (f *feed) page(limit int) (changes []Change, more bool, err error) {
 		if ok {
 			seen[c.Object] = true
 			changes = append(changes, change)
-			bytes += len(change.Key)
-			if change.Value != nil {
-				bytes += len(*change.Value)
-			}
+			bytes += change.size()
 		}
 	}
 	f.at = v.End()
 	return changes, false, nil
+}
+
+// size is about how much room the change takes.
+func (c Change) size() int {
+	n := len(c.Cursor) + len(c.Key)
+	if c.Value != nil {
+		n += len(*c.Value)
+	}
+	return n
 }
 
 // change tells of an object as it is in the view. It returns false for one that is not asked for,

@@ -19,50 +19,77 @@ const (
 // feedStream writes a feed as events or as lines, until the client or the daemon goes.
 type feedStream struct {
 	*feed
-	out  *lines
-	sse  bool
-	rest int // changes that are left until the end, 0 for no end
+	shared *sharedFeed
+	out    *lines
+	sse    bool
+	rest   int // changes that are left until the end, 0 for no end
 	// What was told last, and when.
 	told   string
 	toldAt time.Time
 }
 
-// run returns an error when the daemon fails. A stream that has ended is resumed at its last
-// cursor, and the answer to that says why it ended.
+// run returns an error when the daemon fails, or the client takes nothing. A stream that has ended
+// is resumed at its last cursor, and the answer to that says why it ended.
 func (s *feedStream) run() error {
 	ctx, cancel := context.WithCancel(s.r.http.Context())
 	defer cancel()
 	defer context.AfterFunc(s.r.handler.drained, cancel)()
-	s.bookmark()
+	if err := s.bookmark(); err != nil {
+		return err
+	}
 	for ctx.Err() == nil {
 		looked := time.Now()
-		limit := maxLimit
-		if s.rest > 0 {
-			limit = s.rest
-		}
-		changes, more, err := s.page(limit)
+		page, err := s.next(ctx)
 		if err != nil {
 			return s.why(ctx, err)
 		}
-		for _, c := range changes {
-			s.tell(c)
+		if err := s.write(page.data, page.last); err != nil {
+			return err
 		}
-		s.flush()
-		if s.rest > 0 && len(changes) > 0 {
-			if s.rest -= len(changes); s.rest == 0 {
+		if s.rest > 0 && page.changes > 0 {
+			if s.rest -= page.changes; s.rest == 0 {
 				return nil
 			}
 		}
-		if more {
+		if page.more {
 			continue
 		}
-		if len(changes) == 0 && time.Since(s.toldAt) >= bookmarkPause && s.cursor(s.at) != s.told {
-			s.bookmark()
+		if page.changes == 0 && time.Since(s.toldAt) >= bookmarkPause && s.cursor(s.at) != s.told {
+			if err := s.bookmark(); err != nil {
+				return err
+			}
 		}
 		if err := s.wait(ctx, looked.Add(feedPause)); err != nil {
 			return s.why(ctx, err)
 		}
 	}
+	return nil
+}
+
+// next reads a page, its own if the stream has an end, and moves behind it.
+func (s *feedStream) next(ctx context.Context) (*feedPage, error) {
+	if s.rest > 0 {
+		page := &feedPage{}
+		return page, s.read(page, s.rest, 0)
+	}
+	page, err := s.shared.page(ctx, s.at, func(p *feedPage, until uint64) error { return s.read(p, maxLimit, until) })
+	if err == nil {
+		s.at, s.seen, s.commit = page.at, page.seen, page.commit
+	}
+	return page, err
+}
+
+// read makes a page.
+func (s *feedStream) read(p *feedPage, limit int, until uint64) error {
+	changes, more, err := s.page(limit, maxStreamBytes, until)
+	if err != nil {
+		return err
+	}
+	for _, c := range changes {
+		p.data, p.last = s.appendChange(p.data, c), c.Cursor
+	}
+	p.changes, p.more = len(changes), more
+	p.at, p.seen, p.commit = s.at, s.seen, s.commit
 	return nil
 }
 
@@ -82,7 +109,9 @@ func (s *feedStream) wait(ctx context.Context, notBefore time.Time) error {
 		silent := err != nil && beat.Err() != nil && ctx.Err() == nil
 		cancel()
 		if silent {
-			s.beat()
+			if err := s.beat(); err != nil {
+				return err
+			}
 			continue
 		}
 		if err != nil {
@@ -100,44 +129,51 @@ func (s *feedStream) wait(ctx context.Context, notBefore time.Time) error {
 }
 
 // beat shows that the connection is alive.
-func (s *feedStream) beat() {
+func (s *feedStream) beat() error {
 	if !s.sse || s.cursor(s.at) != s.told {
-		s.bookmark()
-		return
+		return s.bookmark()
 	}
-	s.write([]byte(":\n\n"))
-	s.flush()
-	s.toldAt = time.Now()
+	return s.write([]byte(":\n\n"), s.told)
 }
 
-func (s *feedStream) bookmark() {
-	s.tell(Change{Cursor: s.cursor(s.at), Event: eventBookmark})
-	s.flush()
+func (s *feedStream) bookmark() error {
+	at := s.cursor(s.at)
+	return s.write(s.appendChange(nil, Change{Cursor: at, Event: eventBookmark}), at)
 }
 
-func (s *feedStream) tell(c Change) {
-	line, err := encodeJSON(c)
-	if err != nil {
-		panic(err) // our own type, and values that were checked when they came in
+// write sends what tells of changes up to a cursor.
+func (s *feedStream) write(data []byte, told string) error {
+	if len(data) == 0 {
+		return nil
 	}
+	if _, err := s.out.buf.Write(data); err != nil {
+		return err
+	}
+	s.told, s.toldAt = told, time.Now()
+	return s.out.buf.Flush()
+}
+
+// appendChange writes a change as an event or as a line.
+func (s *feedStream) appendChange(b []byte, c Change) []byte {
 	if s.sse {
-		s.write([]byte("id: " + c.Cursor + "\nevent: " + c.Event + "\ndata: "))
-		line = append(line, '\n')
+		b = append(b, "id: "+c.Cursor+"\nevent: "+c.Event+"\ndata: "...)
 	}
-	s.write(line)
-	s.told, s.toldAt = c.Cursor, time.Now()
+	b = append(c.appendJSON(b), '\n')
+	if s.sse {
+		b = append(b, '\n')
+	}
+	return b
 }
 
-// write and flush give up on a client that has gone, or that takes nothing for chunkTimeout: it
-// comes back with its last cursor.
-func (s *feedStream) write(b []byte) {
-	if _, err := s.out.buf.Write(b); err != nil {
-		panic(http.ErrAbortHandler)
+// appendJSON writes a change as encoding/json would.
+func (c Change) appendJSON(b []byte) []byte {
+	b = append(b, `{"cursor":"`+c.Cursor+`","event":"`+c.Event+`"`...) // these need no escapes
+	if c.Type != "" {
+		b = append(b, `,"type":"`+c.Type+`","key":`...)
+		b = appendQuoted(b, c.Key)
 	}
-}
-
-func (s *feedStream) flush() {
-	if err := s.out.buf.Flush(); err != nil {
-		panic(http.ErrAbortHandler)
+	if c.Value != nil {
+		b = append(append(b, `,"value":`...), *c.Value...)
 	}
+	return append(b, '}')
 }

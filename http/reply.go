@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"os"
 	"strconv"
 	"time"
 
@@ -198,11 +199,19 @@ func (rep *reply) writeLines(h *Handler, w http.ResponseWriter, r *http.Request)
 		err = out.buf.Flush()
 	}
 	if err != nil {
-		if r.Context().Err() == nil {
-			h.log.Error("a streamed reply broke off", "method", r.Method, "path", r.URL.Path, "error", err)
-		}
+		h.brokeOff(r, err)
 		// The status is sent: only a connection that breaks tells the client.
 		panic(http.ErrAbortHandler)
+	}
+}
+
+// brokeOff logs why a streamed reply ended too early. That a client has gone is no news.
+func (h *Handler) brokeOff(r *http.Request, err error) {
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		h.log.Warn("cut off a client", "reason", "it took nothing for "+chunkTimeout.String(), "path", r.URL.Path, "client", r.RemoteAddr, "cut_off_so_far", h.stalled.Add(1))
+	case r.Context().Err() == nil:
+		h.log.Error("a streamed reply broke off", "method", r.Method, "path", r.URL.Path, "error", err)
 	}
 }
 
@@ -222,7 +231,7 @@ func (c chunkWriter) Write(b []byte) (int, error) {
 	_ = c.control.SetWriteDeadline(time.Now().Add(chunkTimeout))
 	n, err := c.ResponseWriter.Write(b)
 	if err == nil {
-		_ = c.control.Flush()
+		err = c.control.Flush()
 	}
 	return n, err
 }

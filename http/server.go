@@ -51,6 +51,8 @@ type Handler struct {
 
 	backend atomic.Pointer[backend]
 	feeds   atomic.Int64 // readers that follow changes
+	shared  sharedFeeds
+	stalled atomic.Int64 // clients that were cut off since they took nothing
 	waiters atomic.Int64 // requests that wait for peers
 	asks    asks
 	// drained ends, with errDraining as its cause, when the daemon begins to stop.
