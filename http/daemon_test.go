@@ -26,7 +26,13 @@ type daemon struct {
 
 func newDaemon(t testing.TB) *daemon {
 	t.Helper()
-	s, err := store.Open(store.MemoryOptions())
+	return openDaemon(t, store.MemoryOptions())
+}
+
+// openDaemon is newDaemon with a store of one's own.
+func openDaemon(t testing.TB, opts store.Options) *daemon {
+	t.Helper()
+	s, err := store.Open(opts)
 	if err != nil {
 		t.Fatal(err)
 	}
