@@ -26,11 +26,10 @@ type daemon struct {
 
 func newDaemon(t testing.TB) *daemon {
 	t.Helper()
-	return openDaemon(t, store.MemoryOptions())
+	return newDaemonOn(t, store.MemoryOptions())
 }
 
-// openDaemon is newDaemon with a store of one's own.
-func openDaemon(t testing.TB, opts store.Options) *daemon {
+func newDaemonOn(t testing.TB, opts store.Options) *daemon {
 	t.Helper()
 	s, err := store.Open(opts)
 	if err != nil {

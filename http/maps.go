@@ -298,10 +298,10 @@ func changeMap(r *request) (*reply, error) {
 				return nil, inOp(i, err)
 			}
 		}
-		return r.keptMap(tx, key)
+		return nil, nil
 	})
-	if err != nil || rep.body != nil {
-		return rep, err
+	if err != nil {
+		return nil, err
 	}
 	return r.answerMap(rep, key)
 }

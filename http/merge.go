@@ -89,13 +89,10 @@ func mergeMap(r *request) (*reply, error) {
 	}
 	rep, err := r.commit(func(tx Tx, seen crdt.VersionVector) (any, error) {
 		m := merger{tx: tx, seen: seen}
-		if err := m.fields(crdt.Object(crdt.Map, key), changes); err != nil {
-			return nil, err
-		}
-		return r.keptMap(tx, key)
+		return nil, m.fields(crdt.Object(crdt.Map, key), changes)
 	})
-	if err != nil || rep.body != nil {
-		return rep, err
+	if err != nil {
+		return nil, err
 	}
 	return r.answerMap(rep, key)
 }

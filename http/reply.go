@@ -22,9 +22,8 @@ type reply struct {
 	applied  string // Preference-Applied
 	location string
 	acks     string // Anabranch-Acks
-	replayed bool   // Idempotency-Replayed
 	body     any    // written as JSON; nil for none
-	media    string // of a body that is not JSON, of a stream that is not of lines
+	media    string // of a stream that is not of lines
 	// stream writes a body of lines, or of media, in place of body; close is called in any case.
 	stream func(*lines) error
 	close  func()
@@ -81,18 +80,17 @@ func (r *request) commit(fn func(tx Tx, seen crdt.VersionVector) (body any, err 
 		return nil, err
 	}
 	var body any
-	receipt, err := ns.Commit(r.http.Context(), func(tx Tx) (err error) {
-		if err = r.checkWrite(tx); err == nil {
-			body, err = fn(tx, seen)
-		}
-		if r.once == nil {
+	receipt, err := ns.Commit(r.http.Context(), func(tx Tx) error {
+		if err := r.checkWrite(tx); err != nil {
 			return err
 		}
-		if r.once.refused = err != nil; err == nil {
-			body, err = r.keep(tx, body)
-		}
+		body, err = fn(tx, seen)
 		return err
 	})
+	if err != nil {
+		return nil, err
+	}
+	acks, err := r.acknowledged(ns, receipt.Clock)
 	if err != nil {
 		return nil, err
 	}
@@ -100,27 +98,13 @@ func (r *request) commit(fn func(tx Tx, seen crdt.VersionVector) (body any, err 
 	if err != nil {
 		return nil, err
 	}
-	rep.etag = r.etag
-	return rep, r.acknowledge(rep, ns, ns.Replica(), receipt.Clock)
-}
-
-// acknowledge waits for the acks that the request asks for, of what a replica had written at the clock,
-// and tells in the reply how many there are.
-func (r *request) acknowledge(rep *reply, ns Namespace, replica crdt.ReplicaID, clock crdt.VersionVector) error {
-	acks, err := r.acknowledged(ns, replica, clock)
-	if err != nil {
-		return err
-	}
-	if r.applied {
-		rep.applied = r.preference()
-	}
-	if r.acks > 0 {
+	if rep.etag = r.etag; r.acks > 0 {
 		rep.acks = strconv.Itoa(acks)
 		if acks < r.acks {
 			rep.status = http.StatusAccepted
 		}
 	}
-	return nil
+	return rep, nil
 }
 
 // reply adds the token of clock to a body or to a problem that tells of absence.
@@ -155,9 +139,6 @@ func (rep *reply) write(h *Handler, w http.ResponseWriter, r *http.Request) {
 	setHeader(header, "Preference-Applied", rep.applied)
 	setHeader(header, "Location", rep.location)
 	setHeader(header, acksHeader, rep.acks)
-	if rep.replayed {
-		header.Set(replayHeader, "true")
-	}
 	header.Set("Cache-Control", "no-store")
 	switch {
 	case rep.stream != nil:
@@ -169,7 +150,7 @@ func (rep *reply) write(h *Handler, w http.ResponseWriter, r *http.Request) {
 		if err != nil {
 			panic(err) // our own types, and values that were checked when they came in
 		}
-		header.Set("Content-Type", cmp.Or(rep.media, mediaTypeJSON))
+		header.Set("Content-Type", mediaTypeJSON)
 		header.Set("Content-Length", strconv.Itoa(len(body)))
 		w.WriteHeader(rep.status)
 		if r.Method != http.MethodHead {

@@ -7,7 +7,6 @@ import (
 	"math/rand/v2"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/anabranchdb/anabranch/crdt"
 )
@@ -92,9 +91,7 @@ func (h *history) steps() []func() error {
 }
 
 func (h *history) commit(fn func(*Tx) error) error {
-	_, err := h.n.Commit(context.Background(), func(tx *Tx) error {
-		return errors.Join(fn(tx), tx.PutSide("latest", []byte("x"), time.Hour))
-	})
+	_, err := h.n.Commit(context.Background(), fn)
 	return err
 }
 

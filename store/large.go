@@ -20,7 +20,6 @@ type largeChange struct {
 	Amounts []amount
 	Runs    delta.Runs
 	Join    *stateJoin
-	Sides   []sideEdit // of the transaction that made Unit
 }
 
 const (
@@ -35,11 +34,7 @@ func appendLargeChange(b []byte, l largeChange) []byte {
 	}
 	b = appendBytes(append(b, redoUnit), delta.AppendUnit(nil, *l.Unit))
 	b = appendBytes(b, delta.AppendRuns(nil, l.Runs))
-	b = appendBytes(b, appendLogRecord(nil, logRecord{Amounts: l.Amounts}))
-	if len(l.Sides) == 0 {
-		return b // as versions without side records wrote it
-	}
-	return appendSideEdits(b, l.Sides)
+	return appendBytes(b, appendLogRecord(nil, logRecord{Amounts: l.Amounts}))
 }
 
 func decodeLargeChange(v []byte) (l largeChange, err error) {
@@ -55,10 +50,7 @@ func decodeLargeChange(v []byte) (l largeChange, err error) {
 			return l, fmt.Errorf("%w: redo record: %w", ErrDamaged, err)
 		}
 		record, err := decodeLogRecord(r.bytes())
-		if l.Amounts = record.Amounts; err == nil && len(r.b) > 0 {
-			l.Sides = r.sideEdits()
-			err = r.finish()
-		}
+		l.Amounts = record.Amounts
 		return l, err
 	case redoJoin:
 		l.Join, err = decodeStateJoin(r)
@@ -125,7 +117,6 @@ func (n *Namespace) runUnit(l largeChange) error {
 	}
 	g := n.newGroup()
 	g.amounts = l.Amounts
-	g.putSides(l.Sides)
 	for r, run := range l.Runs {
 		g.runs[r] = run
 	}

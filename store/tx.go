@@ -22,7 +22,11 @@ func (n *Namespace) Commit(ctx context.Context, fn func(*Tx) error) (Receipt, er
 		if g.n.c.Joining {
 			return ErrJoining
 		}
-		return g.transact(fn)
+		t := g.begin()
+		if err := fn(t); err != nil {
+			return err
+		}
+		return t.end()
 	}})
 }
 
@@ -43,7 +47,6 @@ type Tx struct {
 	order       []crdt.Path // of amounts
 	killed      map[crdt.Dot]crdt.Entry
 	prefixes    []prefixKill
-	sides       []sideEdit
 	adds        bool
 	large       bool
 }
@@ -318,7 +321,7 @@ func (t *Tx) killClock(seen crdt.VersionVector) crdt.VersionVector {
 // end turns the transaction into a unit of the group.
 func (t *Tx) end() error {
 	if t.next == t.first && len(t.killed) == 0 && !t.large {
-		return t.endSides()
+		return nil
 	}
 	need := forRemovals
 	if t.adds {
@@ -350,25 +353,12 @@ func (t *Tx) end() error {
 		amounts = append(amounts, *t.amounts[p])
 	}
 	if t.large {
-		t.g.large = &largeChange{Unit: &u, Amounts: amounts, Sides: t.sides}
+		t.g.large = &largeChange{Unit: &u, Amounts: amounts}
 		return nil
 	}
-	t.g.putSides(t.sides)
 	t.g.amounts = append(t.g.amounts, amounts...)
 	t.g.over.merge(t.over)
 	t.g.addOwn(u)
-	return nil
-}
-
-// endSides ends a transaction that changes no data.
-func (t *Tx) endSides() error {
-	if len(t.sides) == 0 {
-		return nil
-	}
-	if err := t.g.n.spaceFor(forRemovals); err != nil {
-		return err
-	}
-	t.g.putSides(t.sides)
 	return nil
 }
 

@@ -155,3 +155,19 @@ func matches(pattern, path []string) (fixed int) {
 	}
 	return fixed
 }
+
+// TestTutorial runs every command of docs/tutorial.md, from its first to its last line.
+func TestTutorial(t *testing.T) {
+	all := section{title: "tutorial"}
+	var text strings.Builder
+	for _, s := range readDocument(t, "../../docs/tutorial.md") {
+		for _, c := range s.commands {
+			all.commands = append(all.commands, c)
+			text.WriteString(c.text)
+		}
+	}
+	if len(all.commands) == 0 {
+		t.Fatal("the document has no commands")
+	}
+	all.run(t, t.TempDir(), freePorts(t, port.FindAllString(text.String(), -1)...))
+}

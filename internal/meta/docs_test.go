@@ -19,7 +19,7 @@ import (
 // documents that every newcomer looks for.
 var documents = []string{
 	"README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "LICENSE",
-	"docs/API.md", "docs/glossary.md", "docs/protocol.md", "docs/operations.md", "docs/decisions",
+	"docs/API.md", "docs/tutorial.md", "docs/semantics.md", "docs/glossary.md", "docs/protocol.md", "docs/operations.md", "docs/decisions",
 	"store/DESIGN.md", "sync/DESIGN.md",
 }
 
