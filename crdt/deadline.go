@@ -33,7 +33,9 @@ func (d Deadline) before(by time.Duration) Deadline {
 
 // MayExpire reports whether entries of the kind can have a deadline. With other kinds the encoded
 // field has no meaning here, and is kept as it came.
-func (k Kind) MayExpire() bool { return k == KindValue || k == KindMember || k == KindFlag }
+func (k Kind) MayExpire() bool { return slices.Contains(mayExpire, k) }
+
+var mayExpire = []Kind{KindValue, KindMember, KindFlag, KindElement, KindPlace, KindGuest}
 
 // Over reports whether the entry's deadline has come at now.
 func (e Entry) Over(now Deadline) bool { return e.Expires != 0 && e.Expires <= now }

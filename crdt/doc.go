@@ -12,7 +12,8 @@
 // An operation is a function from the live entries at one path to an [Edit]: entries to add and
 // dots to kill. [Assign] and [Remove] serve registers, [Add] and [Remove] the members of a set,
 // [Enable] and [Remove] flags, [Increment] and [Reset] counters, [Stock], [Give] and [Drain]
-// bounded counters. A map has no operations of its own: its fields are paths,
+// bounded counters. A list has [Insert], and for what happens to its items [Element], whose edits
+// touch several paths. A map has no operations of its own: its fields are paths,
 // and deleting a field is a Remove or a Reset at every path under it. A removal supersedes what
 // its writer saw, which is a clock, or nil for everything that is live here.
 //
@@ -102,6 +103,44 @@
 //	on       | disable, enable    | disable            | on
 //	on       | enable, disable    | enable             | on
 //	on       | enable, disable    | disable            | -
+//
+// A list holds items in an order. What one writer inserts in a row stays together, forwards and
+// backwards. An item that is moved is in one place. To move it or to give it another value wins
+// against a removal that did not see that. Items are shown by their values; "b|c" is one item with
+// two values, newest first, after concurrent writes. Where two results are named, it depends on
+// the ids of the replicas which it is.
+//
+//	list     | operation          | list
+//	-        | append a           | a
+//	a        | append b           | a b
+//	a c      | insert b after a   | a b c
+//	a b      | insert c before a  | c a b
+//	a b      | set a c            | c b
+//	a b c    | move c before a    | c a b
+//	a b c    | move a after b     | b a c
+//	a b      | remove a           | b
+//	a        | remove a           | -
+//
+//	list     | here                               | there                              | joined
+//	-        | append a, append b                 | append c, append d                 | a b c d
+//	x        | append a, append b                 | append c, append d                 | x a b c d or x c d a b
+//	x        | insert a before x, insert b before a | insert c before x, insert d before c | b a d c x or d c b a x
+//	x y      | insert a after x, insert b after a | insert c after x, insert d after c | x a b c d y or x c d a b y
+//	x y      | insert a before y, insert b before a | insert c after x, insert d after c | x b a c d y or x c d b a y
+//	a b      | set a c                            | set b d                            | c d
+//	a        | set a b                            | set a c                            | c|b
+//	a        | set a b                            | set a c, set c d                   | d|b
+//	a        | set a b                            | remove a                           | b
+//	a        | set a b, remove b                  | set a c                            | c
+//	a        | remove a                           | remove a                           | -
+//	a        | remove a                           | insert b after a                   | b
+//	a b      | move a after b                     | remove a                           | b a
+//	a b      | move a after b                     | remove b                           | a
+//	a b      | move a after b                     | set a c                            | b c
+//	a b      | move a after b, set a c            | remove a                           | b c
+//	a b c    | move a after b                     | move a after c                     | b c a
+//	a b c    | move a after b                     | move c before a                    | c b a
+//	a b c    | move a after c                     | move a after b, remove a           | b c a
 //
 // A counter is the sum of the increments that no reset saw.
 //

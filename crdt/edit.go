@@ -36,9 +36,9 @@ func Remove(live []Entry, seen VersionVector) Edit {
 }
 
 // Visible reports whether the live entries at a path make something that a reader can see:
-// for a counter a cell that is not fully reset, for a bounded counter a value above 0, else any
-// entry. Entries that cannot be understood here count as visible, so that they are not taken for
-// absence.
+// for a counter a cell that is not fully reset, for a bounded counter a value above 0, for a list
+// the element that has its id there, else any entry. What cannot be understood here counts as
+// visible, but in lists, so that it is not taken for absence.
 func Visible(leaf Type, live []Entry) bool {
 	switch leaf {
 	case Counter:
@@ -47,6 +47,8 @@ func Visible(leaf Type, live []Entry) bool {
 	case Bounded:
 		x, err := readEscrow(live)
 		return err != nil || x.foreign || x.value().Cmp(Int128{}) > 0
+	case List: // a place and a guest are no item
+		return slices.ContainsFunc(live, func(e Entry) bool { return e.Kind == KindElement })
 	}
 	return len(live) > 0
 }

@@ -16,8 +16,13 @@ const (
 	KindValue  Kind = 0x01 // register: the value is JSON
 	KindMember Kind = 0x02 // set: no value; the member stands in the path
 	KindFlag   Kind = 0x03 // flag: no value; that it is there says on
-	KindCell   Kind = 0x81 // counter: the running total of one replica, see Cell
-	KindReset  Kind = 0x82 // counter: a reset record, see ResetRecord
+	// A list. The value of an element stands at its id, the position where it was inserted. One that
+	// was moved has there, too, the position where it stands now, and is a guest at that.
+	KindElement Kind = 0x04 // see ElementValue
+	KindPlace   Kind = 0x05 // the value is a position
+	KindGuest   Kind = 0x06 // the value is an id
+	KindCell    Kind = 0x81 // counter: the running total of one replica, see Cell
+	KindReset   Kind = 0x82 // counter: a reset record, see ResetRecord
 
 	KindEscrow      Kind = 0x83 // bounded counter: the totals of one replica, see EscrowCell
 	KindEscrowReset Kind = 0x84 // bounded counter: a reset record, see EscrowRecord

@@ -1,6 +1,7 @@
 package crdt
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -27,6 +28,7 @@ type Child struct {
 	Values  [][]byte // Register: siblings, newest first
 	Count   Int128   // Counter
 	Members []string // Set, ascending bytewise
+	Items   []Item   // List, in the order of its items
 	Fields  []Tree   // Map, ascending bytewise by name
 }
 
@@ -50,10 +52,11 @@ func (t Tree) Child(of Type) (Child, bool) {
 }
 
 // Conflict reports whether concurrent writes have left more than one thing at this name: two
-// types, or siblings of a register. It does not look at fields below.
+// types, or siblings of a register or of an item of a list. It does not look at fields below.
 func (t Tree) Conflict() bool {
 	c, _ := t.Plain()
-	return len(t.Children) > 1 || len(c.Values) > 1
+	several := func(i Item) bool { return len(i.Values) > 1 }
+	return len(t.Children) > 1 || len(c.Values) > 1 || slices.ContainsFunc(c.Items, several)
 }
 
 // TreeBuilder makes the tree of an object or a field from the live entries below it. Its size
@@ -95,7 +98,7 @@ func (b *TreeBuilder) Add(path Path, live []Entry) error {
 	if err != nil {
 		return err
 	}
-	if !b.prefix.Contains(path) || parts.Leaf == 0 || (parts.Leaf == Set) != (parts.Member != "") {
+	if !b.prefix.Contains(path) || parts.Leaf == 0 || hasMembers(parts.Leaf) != (parts.Member != "") {
 		return fmt.Errorf("%w: not a place under the prefix", ErrBadPath)
 	}
 	newest, ok := newestContent(live)
@@ -113,12 +116,21 @@ func (b *TreeBuilder) Add(path Path, live []Entry) error {
 		leaf.Values = RegisterValues(live)
 	case Set:
 		leaf.Members = []string{parts.Member}
+	case List:
+		item, _, err := ReadItem(Position(parts.Member), live)
+		if err != nil {
+			return fmt.Errorf("list item at %q: %w", path, err)
+		}
+		leaf.Items = []Item{item}
 	default:
 		return nil
 	}
 	b.root.add(parts.Fields[b.depth:], leaf)
 	return nil
 }
+
+// hasMembers reports whether what is live of a type stands at members of its leaf.
+func hasMembers(t Type) bool { return t == Set || t == List }
 
 // Tree returns what was built. The builder must not be used afterwards.
 func (b *TreeBuilder) Tree() Tree {
@@ -133,6 +145,7 @@ func (t *Tree) add(fields []string, leaf Child) {
 		c := t.child(leaf)
 		c.Values, c.Count = leaf.Values, leaf.Count
 		c.Members = append(c.Members, leaf.Members...)
+		c.Items = append(c.Items, leaf.Items...)
 		return
 	}
 	c := t.child(Child{Type: Map, Time: leaf.Time, Dot: leaf.Dot})
@@ -159,6 +172,7 @@ func (t *Tree) child(like Child) *Child {
 func (t *Tree) sortChildren() {
 	slices.SortFunc(t.Children, Child.newer)
 	for _, c := range t.Children {
+		slices.SortFunc(c.Items, func(a, b Item) int { return cmp.Compare(a.Place, b.Place) })
 		for i := range c.Fields {
 			c.Fields[i].sortChildren()
 		}

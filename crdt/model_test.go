@@ -57,7 +57,7 @@ func (t *tx) apply(e Edit) {
 	if e.Empty() {
 		return
 	}
-	t.u.last++
+	t.u.last += uint64(max(1, len(e.Add)))
 	for _, d := range e.Kill {
 		if _, live := t.r.state.Live[d]; !live {
 			panic(fmt.Sprintf("kill of %v, which is not live", d))

@@ -15,6 +15,7 @@ const (
 	Bounded  Type = 'b'
 	Counter  Type = 'c'
 	Flag     Type = 'f'
+	List     Type = 'l'
 	Map      Type = 'm'
 	Register Type = 'r'
 	Set      Type = 's'
@@ -29,6 +30,8 @@ func (t Type) String() string {
 		return "counter"
 	case Flag:
 		return "flag"
+	case List:
+		return "list"
 	case Map:
 		return "map"
 	case Register:
@@ -41,7 +44,7 @@ func (t Type) String() string {
 
 // ParseType is the inverse of String for the known types.
 func ParseType(s string) (Type, bool) {
-	for _, t := range []Type{Bounded, Counter, Flag, Map, Register, Set} {
+	for _, t := range []Type{Bounded, Counter, Flag, List, Map, Register, Set} {
 		if t.String() == s {
 			return t, true
 		}
@@ -82,8 +85,8 @@ func CheckName(s string) error {
 //
 //	object = type name                        an object, and the prefix of everything in it
 //	field  = object { "|" name }              a field of a map, and the prefix of its subtree
-//	leaf   = field type                       a counter, a flag or a register, or all members of a set
-//	member = leaf name                        one member of a set
+//	leaf   = field type                       a counter, a flag or a register, or all members of a set or a list
+//	member = leaf name                        one member of a set, one position of a list
 //
 // where every name is escaped and ends in "!", and type is one letter. Top-level objects have a
 // leaf too: register "a" is at "ra!r". The encoding keeps order (paths compare bytewise as
@@ -148,7 +151,7 @@ func (p Path) Fields(names ...string) Path {
 // Leaf returns the path at which a child of type t stands: of a field, or of the object itself.
 func (p Path) Leaf(t Type) Path { return p + Path(rune(t)) }
 
-// Member returns the path of one member of the set whose leaf is p.
+// Member returns the path of one member of the set, or of one position of the list, whose leaf is p.
 func (p Path) Member(name string) Path {
 	b := make([]byte, 0, len(p)+len(name)+8)
 	return Path(appendName(append(b, p...), name))
@@ -214,7 +217,7 @@ func (p Path) ObjectPath() Path {
 	return p[:i+1]
 }
 
-// SetLeaf returns the leaf of the set that p is a member of, and false if p is no member.
+// SetLeaf returns the leaf of the set or list that p is a member of, and false if p is no member.
 func (p Path) SetLeaf() (Path, bool) {
 	s := string(p)
 	if s == "" || s[len(s)-1] != nameEnd {

@@ -27,7 +27,7 @@ var names = rapid.OneOf(
 	rapid.StringN(1, 40, MaxNameBytes),
 )
 
-var types = rapid.SampledFrom([]Type{Bounded, Counter, Flag, Map, Register, Set, 'z'})
+var types = rapid.SampledFrom([]Type{Bounded, Counter, Flag, List, Map, Register, Set, 'z'})
 
 // anyParts draws the parts of an object, a field, a leaf or a member.
 func anyParts(t *rapid.T, label string) Parts {
@@ -245,13 +245,13 @@ func TestParseRefuses(t *testing.T) {
 }
 
 func TestTypeNames(t *testing.T) {
-	for _, typ := range []Type{Counter, Flag, Map, Register, Set} {
+	for _, typ := range []Type{Counter, Flag, List, Map, Register, Set} {
 		if got, ok := ParseType(typ.String()); !ok || got != typ {
 			t.Errorf("%v: %v, %v", typ, got, ok)
 		}
 	}
-	if got, ok := ParseType("list"); ok {
-		t.Errorf("list: %v", got)
+	if got, ok := ParseType("lists"); ok {
+		t.Errorf("lists: %v", got)
 	}
 	if got := Type('z').String(); got != `"z"` {
 		t.Errorf("an unknown type is shown as %s", got)

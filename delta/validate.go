@@ -73,9 +73,9 @@ func ValidateEntry(e crdt.Entry) error {
 	}
 	member := parts.Member != ""
 	switch parts.Leaf {
-	case crdt.Set:
+	case crdt.List, crdt.Set:
 		if !member {
-			return malformed("entry %v: at a set, and at none of its members", e.Dot)
+			return malformed("entry %v: at a %v, and at none of its members", e.Dot, parts.Leaf)
 		}
 	case crdt.Bounded, crdt.Counter, crdt.Flag, crdt.Register:
 		if member {
@@ -100,6 +100,8 @@ func ValidateValue(e crdt.Entry) error {
 		_, err = crdt.DecodeEscrowCell(e.Value)
 	case crdt.KindEscrowReset:
 		_, err = crdt.DecodeEscrowRecord(e.Value)
+	case crdt.KindElement, crdt.KindPlace, crdt.KindGuest:
+		err = crdt.CheckListEntry(e)
 	}
 	if err != nil {
 		return malformed("entry %v: %v", e.Dot, err)
