@@ -107,7 +107,7 @@ func TestProblems(t *testing.T) {
 		{kindBadRequest, "GET", ns + "/keys?limit=1.5", "", nil},
 		{kindBadRequest, "GET", ns + "/keys?limit=", "", nil},
 		{kindBadRequest, "GET", ns + "/keys?limit=1&limit=2", "", nil},
-		{kindBadRequest, "GET", ns + "/keys?type=list", "", nil},
+		{kindBadRequest, "GET", ns + "/keys?type=lists", "", nil},
 		{kindBadRequest, "GET", ns + "/keys?type=", "", nil},
 		{kindBadRequest, "GET", ns + "/keys?prefix=%FF", "", nil},
 		{kindBadRequest, "GET", ns + "/keys?prefix=%zz", "", nil},

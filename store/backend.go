@@ -59,6 +59,10 @@ type Snapshot interface {
 	// Iterate returns the keys in [lower, upper), ascending bytewise. No upper bound if upper is "".
 	Iterate(lower, upper string) (Iterator, error)
 
+	// Last returns the greatest key in [lower, upper), or ok = false when there is none. No upper bound
+	// if upper is "".
+	Last(lower, upper string) (key string, ok bool, err error)
+
 	// Close releases the snapshot. Its iterators must be closed before.
 	Close() error
 }

@@ -147,6 +147,28 @@ func (s *memorySnapshot) Iterate(lower, upper string) (Iterator, error) {
 	return &memoryIterator{snapshot: s, iter: s.tree.Iter(), lower: lower, upper: upper}, nil
 }
 
+func (s *memorySnapshot) Last(lower, upper string) (key string, ok bool, err error) {
+	if err := s.err(); err != nil {
+		return "", false, err
+	}
+	found := func(k string, _ []byte) bool {
+		if upper != "" && k >= upper {
+			return true // upper itself
+		}
+		key, ok = k, k >= lower
+		return false
+	}
+	if upper == "" {
+		s.tree.Reverse(found)
+	} else {
+		s.tree.Descend(upper, found)
+	}
+	if !ok {
+		return "", false, nil
+	}
+	return key, true, nil
+}
+
 func (s *memorySnapshot) Close() error {
 	s.closed.Store(true)
 	return nil

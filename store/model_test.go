@@ -98,6 +98,7 @@ var modelPrefixes = []crdt.Path{
 	crdt.Object(crdt.Counter, "c"),
 	crdt.Object(crdt.Register, "r/"),
 	crdt.Object(crdt.Set, "s"),
+	crdt.Object(crdt.List, "l"),
 	crdt.Object(crdt.Map, "m"),
 	crdt.Object(crdt.Map, "m").Field("a"),
 	crdt.Object(crdt.Map, "m").Fields("a", "t"),
@@ -150,7 +151,9 @@ func (c *cluster) write(m *member) {
 
 func (c *cluster) op(t *Tx) error {
 	p := modelPaths[c.rng.IntN(len(modelPaths))]
-	switch k := c.rng.IntN(10); {
+	switch k := c.rng.IntN(13); {
+	case k >= 10:
+		return c.listOp(t)
 	case k < 4:
 		for range c.rng.IntN(5) + 1 {
 			if _, err := t.Add(c.members().Member(fmt.Sprint(c.rng.IntN(12)))); err != nil {
@@ -203,6 +206,41 @@ func unlessRefused(err error) error {
 	if errors.Is(err, crdt.ErrRights) {
 		return nil
 	}
+	return err
+}
+
+// listOp does something to a list.
+func (c *cluster) listOp(t *Tx) error {
+	leaf := []crdt.Path{crdt.Object(crdt.List, "l"), crdt.Object(crdt.Map, "m").Field("a")}[c.rng.IntN(2)].Leaf(crdt.List)
+	var ids []crdt.Position
+	for item, err := range t.Scan(leaf, "") {
+		if err != nil {
+			return err
+		}
+		if id, ok, err := positionOf(item.Path); err != nil || !ok {
+			return fmt.Errorf("%q: %w", item.Path, err)
+		} else if crdt.Visible(crdt.List, item.Entries) {
+			ids = append(ids, id)
+		}
+	}
+	place := Place{Start: c.rng.IntN(4) == 0}
+	if len(ids) == 0 || c.rng.IntN(3) == 0 {
+		_, err := t.Insert(leaf, place, [][]byte{[]byte("1"), []byte("2")})
+		return err
+	}
+	id, other := ids[c.rng.IntN(len(ids))], ids[c.rng.IntN(len(ids))]
+	switch c.rng.IntN(5) {
+	case 0:
+		return t.SetItem(leaf, id, fmt.Appendf(nil, "%d", c.rng.IntN(100)), c.seen(t))
+	case 1:
+		_, err := t.RemoveItem(leaf, id, c.seen(t))
+		return err
+	case 2:
+		return t.MoveItem(leaf, id, Place{After: other})
+	case 3:
+		return t.MoveItem(leaf, id, Place{Before: other})
+	}
+	_, err := t.Insert(leaf, Place{Before: other}, [][]byte{[]byte("3")})
 	return err
 }
 

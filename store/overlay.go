@@ -18,6 +18,8 @@ type table interface {
 	// paths appends the live paths with the prefix that sort after `after`, ascending, at most
 	// limit of them.
 	paths(prefix, after crdt.Path, limit int) ([]crdt.Path, error)
+	// last returns the last live path with the prefix that sorts before `before`, "" if there is none.
+	last(prefix, before crdt.Path) (crdt.Path, error)
 }
 
 // base reads the newest applied state of the datastore. Only the committer may use it.
@@ -102,12 +104,8 @@ func getHead(g getter, keys keyspace, p crdt.Path) (Head, error) {
 }
 
 func (b *base) paths(prefix, after crdt.Path, limit int) ([]crdt.Path, error) {
-	if b.snap == nil {
-		s, err := b.backend.Snapshot()
-		if err != nil {
-			return nil, err
-		}
-		b.snap = s
+	if err := b.walk(); err != nil {
+		return nil, err
 	}
 	lower, upper := scanBounds(b.keys.data(prefix), b.keys.data(after), after != "")
 	it, err := b.snap.Iterate(lower, upper)
@@ -128,6 +126,27 @@ func (b *base) paths(prefix, after crdt.Path, limit int) ([]crdt.Path, error) {
 		ps = append(ps, p)
 	}
 	return ps, b.note(it.Err())
+}
+
+// walk takes a snapshot if there is none.
+func (b *base) walk() (err error) {
+	if b.snap == nil {
+		b.snap, err = b.backend.Snapshot()
+	}
+	return err
+}
+
+func (b *base) last(prefix, before crdt.Path) (crdt.Path, error) {
+	if err := b.walk(); err != nil {
+		return "", err
+	}
+	lower, end := b.keys.data(prefix), b.keys.data(before)
+	upper := min(end, prefixEnd(lower))
+	key, ok, err := b.snap.Last(lower, upper)
+	if err != nil || !ok {
+		return "", b.note(err)
+	}
+	return b.keys.pathOf(key), nil
 }
 
 // found remembers what lies at a path: who walks over paths reads their entries next.
@@ -265,11 +284,37 @@ func (o *overlay) paths(prefix, after crdt.Path, limit int) ([]crdt.Path, error)
 	}
 }
 
+func (o *overlay) last(prefix, before crdt.Path) (crdt.Path, error) {
+	own := o.lastChanged(prefix, before)
+	for {
+		below, err := o.under.last(prefix, before)
+		if err != nil || below <= own {
+			return own, err
+		}
+		if _, changed := o.live[below]; !changed {
+			if es, err := o.entries(below); err != nil || len(es) > 0 {
+				return below, err
+			}
+		}
+		before = below
+	}
+}
+
+// lastChanged is last for what the overlay itself holds.
+func (o *overlay) lastChanged(prefix, before crdt.Path) (last crdt.Path) {
+	o.sort()
+	o.sorted.Descend(before, func(p crdt.Path) bool {
+		if p < before && prefix.Contains(p) && len(o.live[p]) > 0 {
+			last = p
+		}
+		return last == "" && p >= prefix
+	})
+	return last
+}
+
 // changed is paths for what the overlay itself holds.
 func (o *overlay) changed(prefix, after crdt.Path, limit int) []crdt.Path {
-	for _, p := range o.order[o.sorted.Len():] {
-		o.sorted.Insert(p)
-	}
+	o.sort()
 	var ps []crdt.Path
 	o.sorted.Ascend(max(prefix, after), func(p crdt.Path) bool {
 		if p > after && prefix.Contains(p) && len(o.live[p]) > 0 {
@@ -278,6 +323,13 @@ func (o *overlay) changed(prefix, after crdt.Path, limit int) []crdt.Path {
 		return prefix.Contains(p) && len(ps) < limit
 	})
 	return ps
+}
+
+// sort puts the paths that were changed last in order, too.
+func (o *overlay) sort() {
+	for _, p := range o.order[o.sorted.Len():] {
+		o.sorted.Insert(p)
+	}
 }
 
 // set replaces what is live at p and brings the heads along. es is kept.

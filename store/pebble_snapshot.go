@@ -2,6 +2,7 @@ package store
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"maps"
 	"slices"
@@ -17,6 +18,7 @@ type pebbleReader interface {
 // pebbleCursor is an iterator of Pebble, within its bounds.
 type pebbleCursor interface {
 	First() bool
+	Last() bool
 	Next() bool
 	Key() []byte
 	ValueAndErr() ([]byte, error)
@@ -65,6 +67,24 @@ func (s *pebbleSnapshot) Iterate(lower, upper string) (Iterator, error) {
 	}
 	s.iterators[i] = struct{}{}
 	return i, nil
+}
+
+func (s *pebbleSnapshot) Last(lower, upper string) (key string, ok bool, err error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if s.reader == nil {
+		return "", false, ErrClosed
+	}
+	cursor, err := s.iterate(lower, upper)
+	if err != nil {
+		return "", false, pebbleError("last", err)
+	}
+	if ok = cursor.Last(); ok {
+		key = string(cursor.Key())
+	} else {
+		err = cursor.Error()
+	}
+	return key, ok, pebbleError("last", errors.Join(err, cursor.Close()))
 }
 
 func (s *pebbleSnapshot) Close() error {

@@ -211,7 +211,7 @@ func (c *cluster) bulk(tx *Tx) error {
 	return nil
 }
 
-var readHeads = append(slices.Clone(modelPrefixes[:4]), crdt.Object(crdt.Set, "s"), tMap.Fields("a", "t").Leaf(crdt.Set),
+var readHeads = append(slices.Clone(modelPrefixes[:6]), tMap.Field("a").Leaf(crdt.List), tMap.Fields("a", "t").Leaf(crdt.Set),
 	tMap.Field("z").Leaf(crdt.Set))
 
 func (c *cluster) seesWhatItDoes(m *member) {
@@ -229,7 +229,7 @@ func (c *cluster) seesWhatItDoes(m *member) {
 				return err
 			}
 		}
-		for _, prefix := range []crdt.Path{"b", "c", "m", "r", "s"} {
+		for _, prefix := range []crdt.Path{"b", "c", "f", "l", "m", "r", "s"} {
 			maps.Copy(seen, paths(c.t, tx.Scan(prefix, "")))
 		}
 		commit = tx.g.stamp.Commit
@@ -249,7 +249,7 @@ func (c *cluster) seesWhatItDoes(m *member) {
 		return // a counter was purged behind it
 	}
 	got := map[crdt.Path][]crdt.Entry{}
-	for _, prefix := range []crdt.Path{"b", "c", "m", "r", "s"} {
+	for _, prefix := range []crdt.Path{"b", "c", "f", "l", "m", "r", "s"} {
 		maps.Copy(got, paths(c.t, v.Scan(prefix, "")))
 	}
 	for p, es := range got {

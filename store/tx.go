@@ -107,9 +107,7 @@ func (t *Tx) edit(p crdt.Path, e crdt.Edit) error {
 			t.killed[x.Dot] = x
 		}
 	}
-	if len(e.Add) > 0 {
-		t.next++
-	}
+	t.next += uint64(len(e.Add))
 	return t.over.edit(p, e, t.g.stamp)
 }
 
@@ -270,10 +268,12 @@ func (t *Tx) Delete(prefix crdt.Path, seen crdt.VersionVector) (changed bool, er
 			}
 			continue
 		}
+		leaf := item.Path.LeafType()
+		rest := slices.DeleteFunc(slices.Clone(item.Entries), func(x crdt.Entry) bool { return slices.Contains(e.Kill, x.Dot) })
 		for _, at := range headsOf(item.Path) {
 			h := hidden[at]
 			h.Entries += uint64(len(e.Kill))
-			h.Visible += count(len(e.Kill) == len(item.Entries))
+			h.Visible += count(crdt.Visible(leaf, item.Entries)) - count(crdt.Visible(leaf, rest))
 			hidden[at] = h
 		}
 	}

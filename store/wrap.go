@@ -46,7 +46,8 @@ type WrapOptions struct {
 // Snapshots: while there are any, Apply reads what it is about to overwrite and leaves it with each.
 //
 // Iteration: go-datastore has no query from a lower bound, only by a prefix of path segments. To begin
-// at a key costs a scan of all keys before it within the longest such prefix of both bounds.
+// at a key costs a scan of all keys before it within the longest such prefix of both bounds, and so
+// does the last key of a range.
 //
 // After a failure in the midst of a batch every method returns that failure. The batch is not lost:
 // opening the datastore again carries it out.

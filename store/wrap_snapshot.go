@@ -130,6 +130,18 @@ func (s *wrapSnapshot) Iterate(lower, upper string) (Iterator, error) {
 	return i, nil
 }
 
+// Last walks over all keys of the range: go-datastore knows no other way.
+func (s *wrapSnapshot) Last(lower, upper string) (key string, ok bool, err error) {
+	it, err := s.Iterate(lower, upper)
+	if err != nil {
+		return "", false, err
+	}
+	for it.Next() {
+		key, ok = it.Key(), true
+	}
+	return key, ok, it.Close()
+}
+
 func (s *wrapSnapshot) Close() error {
 	s.w.mu.Lock()
 	defer s.w.mu.Unlock()

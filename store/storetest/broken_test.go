@@ -340,6 +340,22 @@ func (i iterating) Iterate(lower, upper string) (store.Iterator, error) {
 	return i.iterate(i.Snapshot, lower, upper)
 }
 
+// ends finds the last key within others.
+func ends(change func(lower, upper string) (string, string)) func(store.Backend) store.Backend {
+	return func(b store.Backend) store.Backend {
+		return snapshots{b, func(_ store.Backend, s store.Snapshot) (store.Snapshot, error) { return ending{s, change}, nil }}
+	}
+}
+
+type ending struct {
+	store.Snapshot
+	change func(lower, upper string) (string, string)
+}
+
+func (e ending) Last(lower, upper string) (string, bool, error) {
+	return e.Snapshot.Last(e.change(lower, upper))
+}
+
 // bounds iterates within others.
 func bounds(change func(lower, upper string) (string, string)) func(store.Backend) store.Backend {
 	return func(b store.Backend) store.Backend {

@@ -55,6 +55,13 @@ func (m model) differ(s store.Snapshot, lower, upper string) string {
 	if len(got) != len(want) {
 		return fmt.Sprintf("iterating over [%.60q, %.60q): %d keys, want %d", lower, upper, len(got), len(want))
 	}
+	last := ""
+	if len(want) > 0 {
+		last = want[len(want)-1].key
+	}
+	if key, ok, err := s.Last(lower, upper); err != nil || key != last || ok != (len(want) > 0) {
+		return fmt.Sprintf("last of [%.60q, %.60q) is %.60q, %v, %v; want %.60q", lower, upper, key, ok, err, last)
+	}
 	for i := 0; i < len(want); i += 1 + len(want)/maxGets {
 		p := want[i]
 		value, ok, err := s.Get(p.key)

@@ -272,6 +272,8 @@ func checkClosed(t testing.TB, target Target) {
 	wantClosed("Get of a closed snapshot", err)
 	_, err = ended.Iterate("", "")
 	wantClosed("Iterate of a closed snapshot", err)
+	_, _, err = ended.Last("", "")
+	wantClosed("Last of a closed snapshot", err)
 
 	s := snapshot(t, b)
 	i, err := s.Iterate("", "")
@@ -289,6 +291,8 @@ func checkClosed(t testing.TB, target Target) {
 	wantClosed("Get of a snapshot after Close", err)
 	_, err = s.Iterate("", "")
 	wantClosed("Iterate after Close", err)
+	_, _, err = s.Last("", "")
+	wantClosed("Last after Close", err)
 	wantClosed("Close of the iterator", i.Close())
 	closeSnapshot(t, s)
 

@@ -83,6 +83,8 @@ func TestRejectsBrokenBackends(t *testing.T) {
 		{"iterates over the upper bound too", bounds(func(l, u string) (string, string) { return l, u + "\x00" }), "Bounds Model"},
 		{"iterates from behind the lower bound", bounds(func(l, u string) (string, string) { return l + "\x00", u }), "Bounds Model"},
 		{"iterates over everything", bounds(func(string, string) (string, string) { return "", "" }), "Bounds Model"},
+		{"takes the upper bound for the last key", ends(func(l, u string) (string, string) { return l, u + "\x00" }), "Bounds Model"},
+		{"looks for the last key before the range", ends(func(_, u string) (string, string) { return "", u }), "Bounds Model"},
 		{"has snapshots that see later writes", see, "Snapshot ManySnapshots IteratorBesideWrites Ownership"},
 		{"has iterators that see later writes", drift, "Snapshot"},
 		{"has no more than 16 snapshots", few, "ManySnapshots"},
