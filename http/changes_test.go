@@ -123,7 +123,7 @@ func TestFeedFilters(t *testing.T) {
 func TestFeedRefuses(t *testing.T) {
 	d := newDaemon(t)
 	token := d.do("GET", ns+"/keys", "").token()
-	for _, query := range []string{"timeout=61s", "timeout=-1s", "timeout=5", "include=all", "type=list", "limit=0", "bogus=1"} {
+	for _, query := range []string{"timeout=61s", "timeout=-1s", "timeout=5", "include=all", "type=lists", "limit=0", "bogus=1"} {
 		d.do("GET", ns+"/changes?"+query, "").problem(kindBadRequest)
 	}
 	d.do("GET", ns+"/changes?since=now", "", contextHeader+": "+token).problem(kindBadRequest)

@@ -185,7 +185,7 @@ func TestBadBodies(t *testing.T) {
 		`{"ops":[{"counter":"a"}]}`, `{"ops":[{"inc":1}]}`, `{"ops":[{"counter":"a","set":"b","delete":true}]}`, `{"ops":[{"counter":1,"delete":true}]}`,
 		`{"ops":[{"counter":"a","inc":1,"delete":true}]}`, `{"ops":[{"counter":"a","path":["x"],"inc":1}]}`, `{"ops":[{"map":"m","inc":1}]}`,
 		`{"ops":[{"map":"m","path":[],"delete":true}]}`, `{"ops":[{"map":"m","path":"x","inc":1}]}`, `{"ops":[{"map":"m","path":["x",1],"inc":1}]}`,
-		`{"ops":[{"map":"m","path":[""],"inc":1}]}`, `{"ops":[{"list":"m","delete":true}]}`, `{"ops":[{"set":"s","delete":false}]}`) {
+		`{"ops":[{"map":"m","path":[""],"inc":1}]}`, `{"ops":[{"lists":"m","delete":true}]}`, `{"ops":[{"set":"s","delete":false}]}`) {
 		d.do("POST", ns+"/batch", v, "Content-Type: application/json").problem(kindBadRequest)
 	}
 	for _, v := range append(values, `{}`, `{"ops":[{"delete":true}]}`, `{"ops":[{"path":["a"]}]}`, `{"ops":[{"map":"m","path":["a"],"inc":1}]}`, `{"ops":[{"path":["a"],"inc":1,"value":1}]}`) {
