@@ -21,20 +21,19 @@ func parseAcks(s string) (int, error) {
 	return n, nil
 }
 
-// acknowledged waits until as many peers as the request asks for have told that they hold what this
+// acknowledged waits until as many peers as the request asks for have told that they hold what a
 // replica had written at the clock, and returns how many have. What was written stays so if they
 // are too few. An error is returned when the client has gone.
-func (r *request) acknowledged(ns Namespace, clock crdt.VersionVector) (int, error) {
+func (r *request) acknowledged(ns Namespace, replica crdt.ReplicaID, clock crdt.VersionVector) (int, error) {
 	c := r.backend.cluster
 	if r.acks == 0 || c == nil {
 		return 0, nil
 	}
-	self := ns.Replica()
 	acks := 0
 	count := func() bool {
 		acks = 0
 		for _, p := range c.Sync(ns.Name()) {
-			acks += one(p.Clock[self] >= clock[self] && p.Clock != nil)
+			acks += one(p.Clock[replica] >= clock[replica] && p.Clock != nil)
 		}
 		return acks >= r.acks
 	}

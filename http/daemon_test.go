@@ -26,10 +26,11 @@ type daemon struct {
 
 func newDaemon(t testing.TB) *daemon {
 	t.Helper()
-	return newDaemonOn(t, store.MemoryOptions())
+	return openDaemon(t, store.MemoryOptions())
 }
 
-func newDaemonOn(t testing.TB, opts store.Options) *daemon {
+// openDaemon is newDaemon with a store of one's own.
+func openDaemon(t testing.TB, opts store.Options) *daemon {
 	t.Helper()
 	s, err := store.Open(opts)
 	if err != nil {

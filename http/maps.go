@@ -298,10 +298,10 @@ func changeMap(r *request) (*reply, error) {
 				return nil, inOp(i, err)
 			}
 		}
-		return nil, nil
+		return r.keptMap(tx, key)
 	})
-	if err != nil {
-		return nil, err
+	if err != nil || rep.body != nil {
+		return rep, err
 	}
 	return r.answerMap(rep, key)
 }

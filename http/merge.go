@@ -89,10 +89,13 @@ func mergeMap(r *request) (*reply, error) {
 	}
 	rep, err := r.commit(func(tx Tx, seen crdt.VersionVector) (any, error) {
 		m := merger{tx: tx, seen: seen}
-		return nil, m.fields(crdt.Object(crdt.Map, key), changes)
+		if err := m.fields(crdt.Object(crdt.Map, key), changes); err != nil {
+			return nil, err
+		}
+		return r.keptMap(tx, key)
 	})
-	if err != nil {
-		return nil, err
+	if err != nil || rep.body != nil {
+		return rep, err
 	}
 	return r.answerMap(rep, key)
 }

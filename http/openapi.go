@@ -133,6 +133,12 @@ var conditionParams = []*huma.Param{
 		Description: "ETags of this daemon, or * for any: when the object has one of them a read answers 304 and a write 412."},
 }
 
+// keyParams are the headers of routes that take an idempotency key.
+var keyParams = []*huma.Param{
+	{Name: keyHeader, In: "header", Schema: &huma.Schema{Type: "string"},
+		Description: "A name for this request, of 1 to 255 visible ASCII characters: sent again it is not done again, but answered as the first time."},
+}
+
 // feedParams are the headers of routes that follow changes.
 var feedParams = []*huma.Param{
 	{Name: "Last-Event-ID", In: "header", Schema: &huma.Schema{Type: "string"},
@@ -171,6 +177,7 @@ func (rt *route) parameters() []*huma.Param {
 		add(true, &p)
 	}
 	add(rt.token, headerParams...)
+	add(rt.keyed(), keyParams...)
 	add(rt.waits, waitParams...)
 	add(rt.object != 0, conditionParams...)
 	add(rt.streams != nil, feedParams...)

@@ -82,6 +82,9 @@ func (rt *route) headers(status int) map[string]*huma.Param {
 		list[acksHeader] = &huma.Param{Schema: &huma.Schema{Type: huma.TypeInteger, Minimum: new(float64(0))}, Example: 2,
 			Description: "With acks: how many peers have told that they hold the write."}
 	}
+	if rt.keyed() {
+		list[replayHeader] = replayed
+	}
 	if _, counts := rt.gives.(SetChange); rt.object != 0 && (rt.gives != nil || status == http.StatusNotModified) && !counts {
 		list["ETag"] = textHeader("Of the object as it is in the reply, on this daemon; not with query parameters.", exampleTag)
 	}
@@ -90,6 +93,10 @@ func (rt *route) headers(status int) map[string]*huma.Param {
 	}
 	return list
 }
+
+// replayed describes the header of a reply that was kept.
+var replayed = &huma.Param{Schema: &huma.Schema{Type: huma.TypeString, Enum: []any{"true"}}, Example: "true",
+	Description: "When the request had been done before, with the same Idempotency-Key: this is the reply of then."}
 
 func textHeader(description, example string) *huma.Param {
 	return &huma.Param{Schema: &huma.Schema{Type: huma.TypeString}, Description: description, Example: example}
@@ -115,6 +122,7 @@ func (rt *route) kinds() []kind {
 	add(rt.takes != nil || named, kindTooLarge)
 	add(rt.object != 0, kindPrecondition)
 	add(rt.writes(), kindDiskFull)
+	add(rt.keyed(), kindInProgress, kindKeyReused)
 	slices.SortFunc(found, func(a, b kind) int { return slices.Index(kinds, a) - slices.Index(kinds, b) })
 	return slices.Compact(found)
 }
@@ -174,9 +182,15 @@ func problemResponse(schemas huma.Registry, of []kind) *huma.Response {
 			"Accept-Patch":    textHeader("To a PATCH: what it takes.", mediaTypeJSON),
 			"Accept-Encoding": textHeader("To a body that is encoded: identity.", "identity"),
 		}
-	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
+	case http.StatusTooManyRequests, http.StatusServiceUnavailable, http.StatusConflict:
 		res.Headers = map[string]*huma.Param{"Retry-After": {Schema: &huma.Schema{Type: huma.TypeInteger, Minimum: new(float64(1))}, Example: 1,
 			Description: "After how many seconds to ask again."}}
+	}
+	if status := of[0].status; status > http.StatusNotFound && status <= http.StatusUnprocessableEntity {
+		if res.Headers == nil {
+			res.Headers = map[string]*huma.Param{}
+		}
+		res.Headers[replayHeader] = replayed // of what the transaction refused
 	}
 	return res
 }

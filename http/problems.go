@@ -43,19 +43,24 @@ func (p *Problem) setHeader(name, value string) *Problem {
 	return p
 }
 
-func (p *Problem) write(w http.ResponseWriter, r *http.Request) {
+func (p *Problem) appendJSON(b []byte) []byte {
 	body, err := json.Marshal(p)
 	if err != nil {
 		panic(err) // strings and numbers only
 	}
+	return append(b, body...)
+}
+
+func (p *Problem) write(w http.ResponseWriter, r *http.Request) {
+	body := append(p.appendJSON(nil), '\n')
 	for name, values := range p.header {
 		w.Header()[name] = values
 	}
 	w.Header().Set("Content-Type", mediaTypeProblem)
-	w.Header().Set("Content-Length", strconv.Itoa(len(body)+1))
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(p.Status)
 	if r.Method != http.MethodHead {
-		_, _ = w.Write(append(body, '\n')) // a client that has gone needs no answer
+		_, _ = w.Write(body) // a client that has gone needs no answer
 	}
 }
 
@@ -76,10 +81,12 @@ var (
 	kindNamespaceNotFound = kind{"namespace-not-found", 404, "This daemon does not hold the namespace"}
 	kindMethodNotAllowed  = kind{"method-not-allowed", 405, "The resource has no such method"}
 	kindNotAcceptable     = kind{"not-acceptable", 406, "The resource has no representation that is accepted"}
+	kindInProgress        = kind{"idempotency-in-progress", 409, "The request with this idempotency key is still running"}
 	kindCursorExpired     = kind{"cursor-expired", 410, "The cursor is too old"}
 	kindPrecondition      = kind{"precondition-failed", 412, "The object is not as the request asks for"}
 	kindTooLarge          = kind{"too-large", 413, "A limit is exceeded"}
 	kindMediaType         = kind{"unsupported-media-type", 415, "The body has a media type that is not taken here"}
+	kindKeyReused         = kind{"idempotency-key-reused", 422, "The idempotency key belongs to another request"}
 	kindOverflow          = kind{"overflow", 422, "The counter would leave its range"}
 	kindWrongType         = kind{"wrong-type-op", 422, "The type has no such action"}
 	kindRateLimited       = kind{"rate-limited", 429, "Too many requests at the same time"}
@@ -93,7 +100,7 @@ var (
 // kinds are all of them, in the order of their statuses.
 var kinds = []kind{
 	kindBadRequest, kindBadContext, kindBadCursor, kindForbidden, kindNotFound, kindNamespaceNotFound, kindMethodNotAllowed, kindNotAcceptable,
-	kindCursorExpired, kindPrecondition, kindTooLarge, kindMediaType, kindOverflow, kindWrongType, kindRateLimited, kindInternal,
+	kindInProgress, kindCursorExpired, kindPrecondition, kindTooLarge, kindMediaType, kindKeyReused, kindOverflow, kindWrongType, kindRateLimited, kindInternal,
 	kindNotYetVisible, kindShuttingDown, kindStoreBusy, kindDiskFull,
 }
 
@@ -128,6 +135,7 @@ var rows = []struct {
 	{store.ErrNamespaceName, kindBadRequest, 0, "a namespace is named by 1 to 63 of a-z, 0-9, '.', '_', '-', and begins with a letter or a digit"},
 	{store.ErrNamespaceStorage, kindBadRequest, 0, "the namespace exists with the other kind of storage"},
 	{store.ErrTooManyNamespaces, kindTooLarge, store.MaxNamespaces, "a daemon holds at most 4096 namespaces"},
+	{store.ErrLargeSide, kindTooLarge, store.MaxSideValueBytes, "the reply has more bytes than are kept for an idempotency key: change less in one request, or send no key"},
 	{store.ErrTooLarge, kindTooLarge, 0, "the change is more than one delta can carry: delete the counters of the map in parts"},
 	{crdt.ErrOverflow, kindOverflow, 0, "the value of the counter, as this daemon sees it, would leave the range of 64-bit integers"},
 	{crdt.ErrTooLarge, kindTooLarge, crdt.MaxValueBytes, "a value has at most 262144 bytes"},

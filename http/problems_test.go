@@ -37,6 +37,16 @@ var provocations = map[string]func(d *daemon) result{
 	"precondition-failed":    func(d *daemon) result { return d.do("PUT", ns+"/registers/r", `1`, "If-Match: *") },
 	"too-large":              func(d *daemon) result { return d.do("GET", ns+"/sets/"+strings.Repeat("x", 1025), "") },
 	"unsupported-media-type": func(d *daemon) result { return d.do("PUT", ns+"/registers/r", `1`, "Content-Type: text/plain") },
+	"idempotency-in-progress": func(d *daemon) result {
+		if _, err := d.h.running.claim(store.Default, "i:k1"); err != nil {
+			d.t.Fatal(err)
+		}
+		return d.do("POST", ns+"/counters/c", `{"inc":1}`, key)
+	},
+	"idempotency-key-reused": func(d *daemon) result {
+		d.do("POST", ns+"/counters/c", `{"inc":1}`, key).ok(200)
+		return d.do("POST", ns+"/counters/c", `{"inc":2}`, key)
+	},
 	"overflow": func(d *daemon) result {
 		d.do("POST", ns+"/counters/c", `{"inc":"9223372036854775807"}`).ok(200)
 		return d.do("POST", ns+"/counters/c", `{"inc":1}`)
@@ -110,7 +120,7 @@ func TestProblemTable(t *testing.T) {
 			if (name == "too-large") != (p.Limit > 0) || (name == "not-yet-visible") != (p.Missing > 0) {
 				t.Error(r.body)
 			}
-			if again := r.header.Get("Retry-After"); (r.status == 503 || r.status == 429) != (again != "") {
+			if again := r.header.Get("Retry-After"); (r.status == 503 || r.status == 429 || name == "idempotency-in-progress") != (again != "") {
 				t.Errorf("Retry-After: %q", again)
 			}
 		})

@@ -22,8 +22,9 @@ type reply struct {
 	applied  string // Preference-Applied
 	location string
 	acks     string // Anabranch-Acks
+	replayed bool   // Idempotency-Replayed
 	body     any    // written as JSON; nil for none
-	media    string // of a stream that is not of lines
+	media    string // of a body that is not JSON, of a stream that is not of lines
 	// stream writes a body of lines, or of media, in place of body; close is called in any case.
 	stream func(*lines) error
 	close  func()
@@ -80,17 +81,18 @@ func (r *request) commit(fn func(tx Tx, seen crdt.VersionVector) (body any, err 
 		return nil, err
 	}
 	var body any
-	receipt, err := ns.Commit(r.http.Context(), func(tx Tx) error {
-		if err := r.checkWrite(tx); err != nil {
+	receipt, err := ns.Commit(r.http.Context(), func(tx Tx) (err error) {
+		if err = r.checkWrite(tx); err == nil {
+			body, err = fn(tx, seen)
+		}
+		if r.once == nil {
 			return err
 		}
-		body, err = fn(tx, seen)
+		if r.once.refused = err != nil; err == nil {
+			body, err = r.keep(tx, body)
+		}
 		return err
 	})
-	if err != nil {
-		return nil, err
-	}
-	acks, err := r.acknowledged(ns, receipt.Clock)
 	if err != nil {
 		return nil, err
 	}
@@ -98,13 +100,27 @@ func (r *request) commit(fn func(tx Tx, seen crdt.VersionVector) (body any, err 
 	if err != nil {
 		return nil, err
 	}
-	if rep.etag = r.etag; r.acks > 0 {
+	rep.etag = r.etag
+	return rep, r.acknowledge(rep, ns, ns.Replica(), receipt.Clock)
+}
+
+// acknowledge waits for the acks that the request asks for, of what a replica had written at the clock,
+// and tells in the reply how many there are.
+func (r *request) acknowledge(rep *reply, ns Namespace, replica crdt.ReplicaID, clock crdt.VersionVector) error {
+	acks, err := r.acknowledged(ns, replica, clock)
+	if err != nil {
+		return err
+	}
+	if r.applied {
+		rep.applied = r.preference()
+	}
+	if r.acks > 0 {
 		rep.acks = strconv.Itoa(acks)
 		if acks < r.acks {
 			rep.status = http.StatusAccepted
 		}
 	}
-	return rep, nil
+	return nil
 }
 
 // reply adds the token of clock to a body or to a problem that tells of absence.
@@ -139,6 +155,9 @@ func (rep *reply) write(h *Handler, w http.ResponseWriter, r *http.Request) {
 	setHeader(header, "Preference-Applied", rep.applied)
 	setHeader(header, "Location", rep.location)
 	setHeader(header, acksHeader, rep.acks)
+	if rep.replayed {
+		header.Set(replayHeader, "true")
+	}
 	header.Set("Cache-Control", "no-store")
 	switch {
 	case rep.stream != nil:
@@ -150,7 +169,7 @@ func (rep *reply) write(h *Handler, w http.ResponseWriter, r *http.Request) {
 		if err != nil {
 			panic(err) // our own types, and values that were checked when they came in
 		}
-		header.Set("Content-Type", mediaTypeJSON)
+		header.Set("Content-Type", cmp.Or(rep.media, mediaTypeJSON))
 		header.Set("Content-Length", strconv.Itoa(len(body)))
 		w.WriteHeader(rep.status)
 		if r.Method != http.MethodHead {

@@ -42,6 +42,7 @@ type request struct {
 	acks    int       // how many are asked for, 0 for none
 	etag    string    // that the write made, where it is known
 	ns      Namespace // once it was looked up
+	once    *once     // of a request with an idempotency key
 }
 
 // name returns a name in the path, decoded.

@@ -60,6 +60,12 @@ type route struct {
 // writes reports whether the route changes data.
 func (rt *route) writes() bool { return rt.token && rt.method != http.MethodGet }
 
+// keyed reports whether the route takes an idempotency key: those that the method makes idempotent need
+// none.
+func (rt *route) keyed() bool {
+	return rt.writes() && (rt.method == http.MethodPost || rt.method == http.MethodPatch)
+}
+
 // register puts every route of the table into the router and the description.
 func (h *Handler) register() {
 	var requests []*huma.Schema
@@ -98,6 +104,9 @@ func (r *request) run(w http.ResponseWriter) (*reply, error) {
 	if err := r.readBody(w); err != nil {
 		return nil, err
 	}
+	if r.once != nil {
+		return r.runOnce()
+	}
 	return r.route.handle(r)
 }
 
@@ -115,7 +124,7 @@ func (r *request) checkReady() error {
 
 // refused are headers that would change what a request means and that this version does not
 // honour: to ignore them would break what the client relies on.
-var refused = []string{"If-Modified-Since", "If-Unmodified-Since", "If-Range", "Idempotency-Key"}
+var refused = []string{"If-Modified-Since", "If-Unmodified-Since", "If-Range"}
 
 func (r *request) checkHeaders() error {
 	for _, name := range refused {
@@ -124,6 +133,14 @@ func (r *request) checkHeaders() error {
 		}
 	}
 	var err error
+	if values, ok := r.http.Header[keyHeader]; ok {
+		if !r.route.keyed() {
+			return badRequest("the header %s has no meaning here: only POST and PATCH of data take one", keyHeader)
+		}
+		if r.once, err = parseKey(values); err != nil {
+			return err
+		}
+	}
 	r.wait, r.waits, err = parsePrefer(r.http.Header["Prefer"])
 	return err
 }

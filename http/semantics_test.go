@@ -38,7 +38,7 @@ func TestSemantics(t *testing.T) {
 	}
 	later := store.MemoryOptions()
 	later.Now = func() time.Time { return time.Now().Add(time.Second) }
-	ana, ben, rows := newDaemon(t), newDaemonOn(t, later), 0
+	ana, ben, rows := newDaemon(t), openDaemon(t, later), 0
 	for _, part := range strings.Split(string(b), "\n## ")[1:] {
 		title, text, _ := strings.Cut(part, "\n")
 		for typ := range missing {

@@ -55,6 +55,7 @@ type Handler struct {
 	stalled atomic.Int64 // clients that were cut off since they took nothing
 	waiters atomic.Int64 // requests that wait for peers
 	asks    asks
+	running running
 	// drained ends, with errDraining as its cause, when the daemon begins to stop.
 	drained context.Context
 	drain   context.CancelCauseFunc

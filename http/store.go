@@ -3,6 +3,7 @@ package http
 import (
 	"context"
 	"iter"
+	"time"
 
 	"github.com/anabranchdb/anabranch/crdt"
 	"github.com/anabranchdb/anabranch/store"
@@ -47,6 +48,7 @@ type View interface {
 	Changes(from store.Position) iter.Seq2[store.Change, error]
 	After(clock crdt.VersionVector) (store.Position, error)
 	End() store.Position
+	Side(key string) (store.SideRecord, bool, error)
 	Close()
 }
 
@@ -60,6 +62,7 @@ type Tx interface {
 	Add(p crdt.Path) (bool, error)
 	Remove(p crdt.Path, seen crdt.VersionVector) (bool, error)
 	Delete(prefix crdt.Path, seen crdt.VersionVector) (bool, error)
+	PutSide(key string, value []byte, keep time.Duration) error
 }
 
 // Adapt returns s as the API sees it.

@@ -176,6 +176,9 @@ func (g *group) build() (*Batch, error) {
 	if err := g.buildLog(b); err != nil {
 		return nil, err
 	}
+	if err := g.buildSides(b); err != nil {
+		return nil, err
+	}
 	n.c.HLC = n.c.hlc.Last
 	b.Put(n.keys.meta(), appendMeta(nil, n.c.meta))
 	for op := range g.side.Ops() {

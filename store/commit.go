@@ -66,6 +66,10 @@ type group struct {
 	// joined marks the log record of a state join.
 	joined bool
 	side   Batch // further operations that jobs put into the commit
+	// sides are the side records of transactions by their keys in the datastore, sideOrder those keys
+	// in the order of their first write.
+	sides     map[string]sideEdit
+	sideOrder []string
 	// passed are runs that were the latest known when the group began, or after, and no longer are.
 	passed map[crdt.ReplicaID][]issuer
 	// born are the entries of foreign units of this group, which the index does not hold yet.
@@ -277,7 +281,7 @@ func (n *Namespace) commitGroup(g *group) error {
 	if err := g.settleCounters(); err != nil {
 		return err
 	}
-	if len(g.units) == 0 && g.side.Len() == 0 {
+	if len(g.units) == 0 && g.side.Len() == 0 && len(g.sides) == 0 {
 		return n.c.base.moved()
 	}
 	b, err := g.build()

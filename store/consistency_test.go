@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"testing"
 
@@ -25,6 +26,7 @@ func checkConsistency(t testing.TB, n *Namespace) crdt.State {
 	c.tables()
 	s := c.data()
 	c.log()
+	c.sides(n)
 	st := src.Status()
 	if st.Clock.Compare(n.Clock()) != crdt.Equal || st.Digest != n.Status().Digest {
 		t.Errorf("the durable version is not the newest one at rest")
@@ -78,7 +80,7 @@ func (c *checker) tables() {
 	defer it.Close()
 	for it.Next() {
 		switch table := it.Key()[len(c.keys)+1]; table {
-		case 'd', 'i', 'h', 'g', 'v', 'l', 'o', 's':
+		case 'd', 'i', 'h', 'g', 'v', 'l', 'o', 's', 'k', 'u':
 		default:
 			if it.Key() != c.keys.meta() {
 				c.Errorf("key %q", it.Key())
@@ -236,6 +238,25 @@ func (c *checker) touched(in map[uint64]map[crdt.Path]bool, m meta) {
 		if h, err := decodeHead(v); err != nil || h.Commit >= m.LogFirst && !in[h.Commit][p] {
 			c.Errorf("object %q was touched by commit %d, whose record names %v: %v", p, h.Commit, in[h.Commit], err)
 		}
+	}
+}
+
+// sides checks that the side records and the order of their ends are the same, and what is counted.
+func (c *checker) sides(n *Namespace) {
+	c.Helper()
+	records, bytes := c.table('k'), uint64(0)
+	for end, v := range c.table('u') {
+		key, until, err := c.keys.sideOf(end)
+		size, err2 := decodeSideSize(v)
+		at, _, err3 := decodeSide(records[key])
+		if err := errors.Join(err, err2, err3); err != nil || size != uint64(len(records[key])) || !at.Equal(until) {
+			c.Errorf("side record %q ends at %v, %v in the order of ends; %d bytes, told %d: %v", key, at, until, len(records[key]), size, err)
+		}
+		bytes += size
+		delete(records, key)
+	}
+	if len(records) > 0 || bytes != n.c.side.bytes {
+		c.Errorf("%d side records without an end, %d bytes, counted %d", len(records), bytes, n.c.side.bytes)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/anabranchdb/anabranch/crdt"
 )
@@ -91,7 +92,9 @@ func (h *history) steps() []func() error {
 }
 
 func (h *history) commit(fn func(*Tx) error) error {
-	_, err := h.n.Commit(context.Background(), fn)
+	_, err := h.n.Commit(context.Background(), func(tx *Tx) error {
+		return errors.Join(fn(tx), tx.PutSide("latest", []byte("x"), time.Hour))
+	})
 	return err
 }
 

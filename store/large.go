@@ -20,6 +20,7 @@ type largeChange struct {
 	Amounts []amount
 	Runs    delta.Runs
 	Join    *stateJoin
+	Sides   []sideEdit // of the transaction that made Unit
 }
 
 const (
@@ -34,7 +35,11 @@ func appendLargeChange(b []byte, l largeChange) []byte {
 	}
 	b = appendBytes(append(b, redoUnit), delta.AppendUnit(nil, *l.Unit))
 	b = appendBytes(b, delta.AppendRuns(nil, l.Runs))
-	return appendBytes(b, appendLogRecord(nil, logRecord{Amounts: l.Amounts}))
+	b = appendBytes(b, appendLogRecord(nil, logRecord{Amounts: l.Amounts}))
+	if len(l.Sides) == 0 {
+		return b // as versions without side records wrote it
+	}
+	return appendSideEdits(b, l.Sides)
 }
 
 func decodeLargeChange(v []byte) (l largeChange, err error) {
@@ -50,7 +55,10 @@ func decodeLargeChange(v []byte) (l largeChange, err error) {
 			return l, fmt.Errorf("%w: redo record: %w", ErrDamaged, err)
 		}
 		record, err := decodeLogRecord(r.bytes())
-		l.Amounts = record.Amounts
+		if l.Amounts = record.Amounts; err == nil && len(r.b) > 0 {
+			l.Sides = r.sideEdits()
+			err = r.finish()
+		}
 		return l, err
 	case redoJoin:
 		l.Join, err = decodeStateJoin(r)
@@ -117,6 +125,7 @@ func (n *Namespace) runUnit(l largeChange) error {
 	}
 	g := n.newGroup()
 	g.amounts = l.Amounts
+	g.putSides(l.Sides)
 	for r, run := range l.Runs {
 		g.runs[r] = run
 	}

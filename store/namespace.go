@@ -95,6 +95,7 @@ type committer struct {
 	pieces uint64
 	// purges counts the counters that wait in the table p to be looked at.
 	purges int
+	side   sideTable
 }
 
 // openNamespace opens a copy, or makes one. A large change that was cut off is finished before any
@@ -231,6 +232,9 @@ func (n *Namespace) loadTables() error {
 		n.stagedBytes += len(value)
 		return stage(key, value)
 	}); err != nil {
+		return err
+	}
+	if err := n.loadSides(snap); err != nil {
 		return err
 	}
 	return walk(snap, n.keys, 'p', func(string, []byte) error { n.c.purges++; return nil })

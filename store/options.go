@@ -31,6 +31,8 @@ type Options struct {
 	// MaxLogBytes and MaxLogAge bound the log of each namespace.
 	MaxLogBytes uint64
 	MaxLogAge   time.Duration
+	// MaxSideBytes bounds the side records of each namespace.
+	MaxSideBytes uint64
 	// LargeEntries is the number of entries above which a change is applied in bounded batches
 	// under a redo record instead of in one.
 	LargeEntries int
@@ -81,6 +83,7 @@ func DefaultOptions(dir string) Options {
 		MaxAhead:     10 * time.Minute,
 		MaxLogBytes:  64 << 20,
 		MaxLogAge:    7 * 24 * time.Hour,
+		MaxSideBytes: 64 << 20,
 		LargeEntries: 4096,
 		ReserveBytes: 64 << 20,
 		Event:        func(Event) {},
@@ -112,6 +115,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.MaxLogAge == 0 {
 		o.MaxLogAge = d.MaxLogAge
+	}
+	if o.MaxSideBytes == 0 {
+		o.MaxSideBytes = d.MaxSideBytes
 	}
 	if o.LargeEntries == 0 {
 		o.LargeEntries = d.LargeEntries

@@ -22,11 +22,7 @@ func (n *Namespace) Commit(ctx context.Context, fn func(*Tx) error) (Receipt, er
 		if g.n.c.Joining {
 			return ErrJoining
 		}
-		t := g.begin()
-		if err := fn(t); err != nil {
-			return err
-		}
-		return t.end()
+		return g.transact(fn)
 	}})
 }
 
@@ -47,6 +43,7 @@ type Tx struct {
 	order       []crdt.Path // of amounts
 	killed      map[crdt.Dot]crdt.Entry
 	prefixes    []prefixKill
+	sides       []sideEdit
 	adds        bool
 	large       bool
 }
@@ -321,7 +318,7 @@ func (t *Tx) killClock(seen crdt.VersionVector) crdt.VersionVector {
 // end turns the transaction into a unit of the group.
 func (t *Tx) end() error {
 	if t.next == t.first && len(t.killed) == 0 && !t.large {
-		return nil
+		return t.endSides()
 	}
 	need := forRemovals
 	if t.adds {
@@ -353,12 +350,25 @@ func (t *Tx) end() error {
 		amounts = append(amounts, *t.amounts[p])
 	}
 	if t.large {
-		t.g.large = &largeChange{Unit: &u, Amounts: amounts}
+		t.g.large = &largeChange{Unit: &u, Amounts: amounts, Sides: t.sides}
 		return nil
 	}
+	t.g.putSides(t.sides)
 	t.g.amounts = append(t.g.amounts, amounts...)
 	t.g.over.merge(t.over)
 	t.g.addOwn(u)
+	return nil
+}
+
+// endSides ends a transaction that changes no data.
+func (t *Tx) endSides() error {
+	if len(t.sides) == 0 {
+		return nil
+	}
+	if err := t.g.n.spaceFor(forRemovals); err != nil {
+		return err
+	}
+	t.g.putSides(t.sides)
 	return nil
 }
 
