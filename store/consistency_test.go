@@ -1,8 +1,10 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"testing"
 
@@ -80,7 +82,7 @@ func (c *checker) tables() {
 	defer it.Close()
 	for it.Next() {
 		switch table := it.Key()[len(c.keys)+1]; table {
-		case 'd', 'i', 'h', 'g', 'v', 'l', 'o', 's', 'k', 'u':
+		case 'd', 'i', 'h', 'g', 'v', 'l', 'o', 's', 'e', 'x', 'k', 'u':
 		default:
 			if it.Key() != c.keys.meta() {
 				c.Errorf("key %q", it.Key())
@@ -93,7 +95,7 @@ func (c *checker) tables() {
 func (c *checker) data() crdt.State {
 	c.Helper()
 	s := crdt.State{Clock: c.src.v.clock.Clone(), Live: map[crdt.Dot]crdt.Entry{}}
-	heads := map[string]Head{}
+	heads, deadlines := map[string]Head{}, map[string][]byte{}
 	var digest delta.Digest
 	live := delta.NewDotSet()
 	for key, value := range c.table('d') {
@@ -114,7 +116,14 @@ func (c *checker) data() crdt.State {
 			h := heads[c.keys.head(at)]
 			h.Entries += uint64(len(es))
 			h.Visible += count(crdt.Visible(p.LeafType(), es))
+			h.Timed += withDeadline(es)
 			heads[c.keys.head(at)] = h
+		}
+		for _, d := range timedAt(p, es) {
+			deadlines[c.keys.deadline(d.expires, d.dot)] = appendTimed(d)
+			for _, at := range headsOf(p) {
+				deadlines[c.keys.timed(at, d.expires, d.dot)] = appendTimed(d)
+			}
 		}
 	}
 	if !live.Equal(c.src.live) {
@@ -129,6 +138,11 @@ func (c *checker) data() crdt.State {
 	}
 	c.index(s)
 	c.heads(heads, m)
+	got := c.table('e')
+	maps.Copy(got, c.table('x'))
+	if !maps.EqualFunc(got, deadlines, bytes.Equal) {
+		c.Errorf("deadlines: %q, want %q", got, deadlines)
+	}
 	return s
 }
 
@@ -164,7 +178,7 @@ func (c *checker) heads(want map[string]Head, m meta) {
 	}
 	for key, w := range want {
 		h, err := decodeHead(got[key])
-		if err != nil || h.Entries != w.Entries || h.Visible != w.Visible || h.Commit == 0 || h.Commit > m.Commit {
+		if err != nil || h.Entries != w.Entries || h.Visible != w.Visible || h.Timed != w.Timed || h.Commit == 0 || h.Commit > m.Commit {
 			c.Errorf("head %q: %+v %v, want %+v", key, h, err, w)
 		}
 	}

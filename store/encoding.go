@@ -83,6 +83,8 @@ type Head struct {
 	// Visible is the number of paths with live content: the members of a set, the fields of a
 	// map that hold something, 1 or 0 for a register or a counter.
 	Visible uint64
+	// Timed is the number of live entries with a deadline.
+	Timed uint64
 	// Stamp says which change last touched the live entries here.
 	Stamp
 }
@@ -92,19 +94,23 @@ type Head struct {
 type Stamp struct {
 	Commit uint64
 	Step   uint64
+	// Over is the latest deadline that has come, of entries that are hidden and not removed yet; 0 is
+	// none. It is part of what a reader sees, and is not stored.
+	Over crdt.Deadline
 }
 
 func appendHead(b []byte, h Head) []byte {
 	b = binary.AppendUvarint(append(b, valueVersion), h.Entries)
 	b = binary.AppendUvarint(b, h.Visible)
+	b = binary.AppendUvarint(b, h.Timed)
 	return binary.AppendUvarint(binary.AppendUvarint(b, h.Commit), h.Step)
 }
 
 func decodeHead(b []byte) (Head, error) {
 	r := newReader(b)
-	h := Head{Entries: r.uint(), Visible: r.uint()}
+	h := Head{Entries: r.uint(), Visible: r.uint(), Timed: r.uint()}
 	h.Commit, h.Step = r.uint(), r.uint()
-	if h.Visible > h.Entries {
+	if h.Visible > h.Entries || h.Timed > h.Entries {
 		r.fail()
 	}
 	return h, r.finish()

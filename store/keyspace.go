@@ -9,7 +9,7 @@ import (
 
 // layoutVersion is the version of the key space and of every value in it. DESIGN.md has the
 // table of keys.
-const layoutVersion = 1
+const layoutVersion = 2
 
 // Keys of the store itself.
 const (
@@ -74,6 +74,17 @@ func (k keyspace) positionOf(key string) (p Position, ok bool) {
 	return p, ok
 }
 
+// deadline orders entries by their deadline.
+func (k keyspace) deadline(at crdt.Deadline, d crdt.Dot) string {
+	return string(appendHex([]byte(string(k)+"/e/"), uint64(at))) + dotKey(d)
+}
+
+// timed orders the entries under a place with a head by their deadline. No such place goes on with a
+// digit: what is under it does not come between.
+func (k keyspace) timed(place crdt.Path, at crdt.Deadline, d crdt.Dot) string {
+	return string(appendHex([]byte(string(k)+"/x/"+string(place)), uint64(at))) + dotKey(d)
+}
+
 func (k keyspace) logIndex(d crdt.Dot) string { return string(k) + "/o/" + dotKey(d) }
 func (k keyspace) purge(p crdt.Path) string   { return string(k) + "/p/" + string(p) }
 func (k keyspace) meta() string               { return string(k) + "/m/meta" }
@@ -86,7 +97,7 @@ func (k keyspace) all() (string, string) { return string(k) + "/", string(k) + "
 // pathOf returns the path at the end of a key of the tables d, h, g and p.
 func (k keyspace) pathOf(key string) crdt.Path { return crdt.Path(key[len(k)+3:]) }
 
-// dotOf returns the dot at the end of a key of the tables i, s and o.
+// dotOf returns the dot at the end of a key of the tables i, s, o, e and x.
 func (k keyspace) dotOf(key string) (crdt.Dot, bool) {
 	s := key[len(k)+3:]
 	if len(s) < 32 {

@@ -49,6 +49,7 @@ func newCluster(t *testing.T, seed uint64, size, large int) *cluster {
 		opts.Now = func() time.Time { return c.now }
 		opts.Rand = seeded{rand.New(rand.NewPCG(c.rng.Uint64(), 2))}
 		opts.LargeEntries = large
+		opts.ReapEvery = -1
 		opts.MaxLogBytes = 2000
 		s, err := Open(opts)
 		if err != nil {
@@ -135,10 +136,12 @@ func (c *cluster) write(m *member) {
 	ops := 1 + c.rng.IntN(4)
 	_, err := m.ns.Commit(context.Background(), func(t *Tx) error {
 		for range ops {
+			t.Until(c.deadline())
 			if err := c.op(t); err != nil {
 				return err
 			}
 		}
+		c.headsOfTx(t)
 		if c.rng.IntN(10) == 0 {
 			return errAbort
 		}
@@ -147,6 +150,44 @@ func (c *cluster) write(m *member) {
 	if !errors.Is(err, errAbort) {
 		c.check(err, "commit")
 	}
+}
+
+// deadline is none in two of three cases, else soon.
+func (c *cluster) deadline() crdt.Deadline {
+	if c.rng.IntN(3) > 0 {
+		return 0
+	}
+	return crdt.DeadlineOf(c.now.Add(time.Duration(c.rng.IntN(20_000)) * time.Millisecond))
+}
+
+// headsOfTx compares what a transaction knows of places with what it can see there.
+func (c *cluster) headsOfTx(t *Tx) {
+	c.t.Helper()
+	for _, place := range modelPrefixes {
+		if place != place.ObjectPath() {
+			place = place.Leaf(crdt.Set)
+			if place != crdt.Object(crdt.Map, "m").Fields("a", "t").Leaf(crdt.Set) {
+				continue
+			}
+		}
+		var want Head
+		for it, err := range t.Scan(place, "") {
+			c.check(err, "scan of %q", place)
+			want.count(it.Path, it.Entries)
+		}
+		h, err := t.Head(place)
+		c.check(err, "head of %q", place)
+		if h.Entries != want.Entries || h.Visible != want.Visible || h.Timed != want.Timed {
+			c.t.Fatalf("head of %q in a transaction: %+v, want %+v", place, h, want)
+		}
+	}
+}
+
+// count adds what is live at a path to a head.
+func (h *Head) count(p crdt.Path, es []crdt.Entry) {
+	h.Entries += uint64(len(es))
+	h.Visible += count(crdt.Visible(p.LeafType(), es))
+	h.Timed += withDeadline(es)
 }
 
 func (c *cluster) op(t *Tx) error {
@@ -363,26 +404,39 @@ func (c *cluster) heads(m *member, s crdt.State) {
 	for _, e := range s.Live {
 		byPath[e.Path] = append(byPath[e.Path], e)
 	}
-	for p, es := range byPath {
-		for _, at := range headsOf(p) {
-			h := want[at]
-			h.Entries += uint64(len(es))
-			h.Visible += count(crdt.Visible(p.LeafType(), es))
-			want[at] = h
-		}
-	}
+	now := crdt.DeadlineOf(c.now)
+	stored := map[crdt.Path]Head{} // hidden entries included
 	v, err := m.ns.View(context.Background())
 	c.check(err, "view")
 	defer v.Close()
-	objects := uint64(0)
+	for p, es := range byPath {
+		crdt.SortNewest(es)
+		seen := crdt.Unexpired(es, now)
+		if got, err := v.Entries(p); err != nil || !slices.EqualFunc(got, seen, crdt.Entry.Equal) {
+			c.t.Fatalf("entries at %q: %v %v, want %v", p, got, err, seen)
+		}
+		for _, at := range headsOf(p) {
+			h, w := stored[at], want[at]
+			h.count(p, es)
+			w.count(p, seen)
+			for _, e := range es {
+				if e.Over(now) {
+					w.Over = max(w.Over, e.Expires)
+				}
+			}
+			stored[at], want[at] = h, w
+		}
+	}
+	held, objects := uint64(0), uint64(0)
 	for p, w := range want {
 		h, err := v.Head(p)
 		c.check(err, "head")
-		if h.Entries != w.Entries || h.Visible != w.Visible {
+		if h.Entries != w.Entries || h.Visible != w.Visible || h.Timed != w.Timed || h.Over != w.Over {
 			c.t.Fatalf("head of %q: %+v, want %+v", p, h, w)
 		}
-		if p == p.ObjectPath() && h.Visible > 0 {
-			objects++
+		if p == p.ObjectPath() {
+			held += count(stored[p].Visible > 0)
+			objects += count(h.Visible > 0)
 		}
 	}
 	listed := uint64(0)
@@ -390,8 +444,8 @@ func (c *cluster) heads(m *member, s crdt.State) {
 		c.check(err, "objects")
 		listed++
 	}
-	if n, _ := m.ns.Counts(); n != objects || listed != objects {
-		c.t.Fatalf("%d objects counted, %d listed, want %d", n, listed, objects)
+	if n, _ := m.ns.Counts(); n != held || listed != objects {
+		c.t.Fatalf("%d objects counted, %d listed, want %d and %d", n, listed, held, objects)
 	}
 }
 
@@ -427,6 +481,13 @@ func TestModel(t *testing.T) {
 				c.now = c.now.Add(time.Duration(c.rng.IntN(2000)) * time.Millisecond)
 				a, b := c.nodes[c.rng.IntN(3)], c.nodes[c.rng.IntN(3)]
 				switch {
+				case c.rng.IntN(8) == 0:
+					if c.rng.IntN(4) == 0 {
+						c.now = c.now.Add(2 * time.Minute) // then the others reap, too
+					}
+					_, err := a.ns.Reap(context.Background())
+					c.check(err, "reap")
+					c.equal(a)
 				case c.rng.IntN(3) > 0:
 					c.write(a)
 					c.equal(a)

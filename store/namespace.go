@@ -4,9 +4,11 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/anabranchdb/anabranch/crdt"
 	"github.com/anabranchdb/anabranch/delta"
@@ -27,8 +29,9 @@ type Namespace struct {
 	stopped chan struct{}
 	stopOne sync.Once
 
-	// The committer's own; no other goroutine touches it after open.
-	c committer
+	// The committer's own; no other goroutine touches them after open.
+	c         committer
+	reapTimer *time.Timer
 
 	// mu is held for writing while a commit becomes visible, so that a snapshot, the clock and
 	// the live bitmaps that are taken under it belong together.
@@ -96,6 +99,7 @@ type committer struct {
 	// purges counts the counters that wait in the table p to be looked at.
 	purges int
 	side   sideTable
+	reaper reaper
 }
 
 // openNamespace opens a copy, or makes one. A large change that was cut off is finished before any
@@ -104,7 +108,7 @@ func openNamespace(s *Store, name string, storage Storage, id string, fresh bool
 	n := &Namespace{
 		name: name, storage: storage, keys: keyspace("/" + id), backend: s.disk, opts: &s.opts,
 		queue: make(chan *job, maxGroupJobs), quit: make(chan struct{}), stopped: make(chan struct{}), dead: make(chan struct{}),
-		watchers: map[int]func(Commit){},
+		watchers: map[int]func(Commit){}, reapTimer: time.NewTimer(math.MaxInt64),
 	}
 	if storage == Memory {
 		n.backend = s.memory
@@ -237,7 +241,17 @@ func (n *Namespace) loadTables() error {
 	if err := n.loadSides(snap); err != nil {
 		return err
 	}
-	return walk(snap, n.keys, 'p', func(string, []byte) error { n.c.purges++; return nil })
+	if err := walk(snap, n.keys, 'p', func(string, []byte) error { n.c.purges++; return nil }); err != nil {
+		return err
+	}
+	it, err := snap.Iterate(n.keys.table('e'))
+	if err != nil {
+		return err
+	}
+	if it.Next() {
+		n.c.reaper.due = 1 // its first run finds out when
+	}
+	return it.Close()
 }
 
 // walk calls f for every key of a table, ascending. value is valid during the call.

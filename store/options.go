@@ -21,7 +21,7 @@ type Options struct {
 	// FreeBytes returns the free space of the file system that holds Dir.
 	FreeBytes func(dir string) (uint64, error)
 
-	// Now is the wall clock.
+	// Now is the wall clock. What reads see at it, deadlines included, depends on nothing else.
 	Now func() time.Time
 	// Rand yields replica ids and the nonces of runs.
 	Rand io.Reader
@@ -33,6 +33,9 @@ type Options struct {
 	MaxLogAge   time.Duration
 	// MaxSideBytes bounds the side records of each namespace.
 	MaxSideBytes uint64
+	// ReapEvery is the least time between two looks for entries to remove because their deadline has
+	// passed some time ago, by the timers of package time. Negative: only Namespace.Reap looks.
+	ReapEvery time.Duration
 	// LargeEntries is the number of entries above which a change is applied in bounded batches
 	// under a redo record instead of in one.
 	LargeEntries int
@@ -84,6 +87,7 @@ func DefaultOptions(dir string) Options {
 		MaxLogBytes:  64 << 20,
 		MaxLogAge:    7 * 24 * time.Hour,
 		MaxSideBytes: 64 << 20,
+		ReapEvery:    time.Second,
 		LargeEntries: 4096,
 		ReserveBytes: 64 << 20,
 		Event:        func(Event) {},
@@ -118,6 +122,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.MaxSideBytes == 0 {
 		o.MaxSideBytes = d.MaxSideBytes
+	}
+	if o.ReapEvery == 0 {
+		o.ReapEvery = d.ReapEvery
 	}
 	if o.LargeEntries == 0 {
 		o.LargeEntries = d.LargeEntries

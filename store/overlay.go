@@ -14,7 +14,10 @@ import (
 // the commit being built on it, or one transaction on that.
 type table interface {
 	entries(p crdt.Path) ([]crdt.Entry, error)
+	// head returns a head as it is stored, whatever the time is.
 	head(p crdt.Path) (Head, error)
+	// over returns the live entries under a place with a head whose deadline has come at now.
+	over(place crdt.Path, now crdt.Deadline) ([]timed, error)
 	// paths appends the live paths with the prefix that sort after `after`, ascending, at most
 	// limit of them.
 	paths(prefix, after crdt.Path, limit int) ([]crdt.Path, error)
@@ -104,11 +107,12 @@ func getHead(g getter, keys keyspace, p crdt.Path) (Head, error) {
 }
 
 func (b *base) paths(prefix, after crdt.Path, limit int) ([]crdt.Path, error) {
-	if err := b.walk(); err != nil {
+	snap, err := b.snapshot()
+	if err != nil {
 		return nil, err
 	}
 	lower, upper := scanBounds(b.keys.data(prefix), b.keys.data(after), after != "")
-	it, err := b.snap.Iterate(lower, upper)
+	it, err := snap.Iterate(lower, upper)
 	if err != nil {
 		return nil, b.note(err)
 	}
@@ -128,25 +132,30 @@ func (b *base) paths(prefix, after crdt.Path, limit int) ([]crdt.Path, error) {
 	return ps, b.note(it.Err())
 }
 
-// walk takes a snapshot if there is none.
-func (b *base) walk() (err error) {
-	if b.snap == nil {
-		b.snap, err = b.backend.Snapshot()
-	}
-	return err
-}
-
 func (b *base) last(prefix, before crdt.Path) (crdt.Path, error) {
-	if err := b.walk(); err != nil {
+	snap, err := b.snapshot()
+	if err != nil {
 		return "", err
 	}
 	lower, end := b.keys.data(prefix), b.keys.data(before)
 	upper := min(end, prefixEnd(lower))
-	key, ok, err := b.snap.Last(lower, upper)
+	key, ok, err := snap.Last(lower, upper)
 	if err != nil || !ok {
 		return "", b.note(err)
 	}
 	return b.keys.pathOf(key), nil
+}
+
+// snapshot returns the one for walks.
+func (b *base) snapshot() (Snapshot, error) {
+	if b.snap == nil {
+		s, err := b.backend.Snapshot()
+		if err != nil {
+			return nil, err
+		}
+		b.snap = s
+	}
+	return b.snap, nil
 }
 
 // found remembers what lies at a path: who walks over paths reads their entries next.
@@ -342,6 +351,7 @@ func (o *overlay) set(p crdt.Path, es []crdt.Entry, at Stamp) error {
 	leaf := p.LeafType()
 	entries := uint64(len(es)) - uint64(len(old))
 	visible := count(crdt.Visible(leaf, es)) - count(crdt.Visible(leaf, old))
+	timed := withDeadline(es) - withDeadline(old)
 	for _, place := range headsOf(p) {
 		h, err := o.head(place)
 		if err != nil {
@@ -349,8 +359,9 @@ func (o *overlay) set(p crdt.Path, es []crdt.Entry, at Stamp) error {
 		}
 		h.Entries += entries // wraps around to subtract
 		h.Visible += visible
+		h.Timed += timed
 		h.Stamp = at
-		invariant.Check(h.Entries < 1<<63 && h.Visible <= h.Entries, "head of %q: %+v", place, h)
+		invariant.Check(h.Entries < 1<<63 && h.Visible <= h.Entries && h.Timed <= h.Entries, "head of %q: %+v", place, h)
 		o.heads[place] = h
 	}
 	if _, ok := o.live[p]; !ok {

@@ -214,11 +214,13 @@ func TestOpenRefuses(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	newer := func([]byte) []byte { return binary.AppendUvarint(nil, layoutVersion+1) }
-	r.backend.rewrite(t, keyLayout, newer)
-	for range 2 {
-		if _, err := Open(r.opts); !errors.Is(err, ErrLayout) || !strings.Contains(err.Error(), "layout 2") {
-			t.Errorf("a newer layout: %v", err)
+	for version, advice := range map[uint64]string{layoutVersion + 1: "a newer anabranch", layoutVersion - 1: "export it with the anabranch that wrote it"} {
+		r.backend.rewrite(t, keyLayout, func([]byte) []byte { return binary.AppendUvarint(nil, version) })
+		for range 2 {
+			if _, err := Open(r.opts); !errors.Is(err, ErrLayout) || !strings.Contains(err.Error(), fmt.Sprintf("layout %d,", version)) ||
+				!strings.Contains(err.Error(), advice) {
+				t.Errorf("layout %d: %v", version, err)
+			}
 		}
 	}
 	r.backend.rewrite(t, keyLayout, func([]byte) []byte { return []byte{layoutVersion} })

@@ -37,6 +37,9 @@ type Tx struct {
 	over *overlay
 	self crdt.ReplicaID
 	time crdt.Timestamp
+	now  crdt.Deadline // at which it reads
+	// until is the deadline of what it writes, 0 for none.
+	until crdt.Deadline
 	// first is the first seq of the unit, next the first that is free.
 	first, next uint64
 	amounts     map[crdt.Path]*amount
@@ -51,23 +54,47 @@ type Tx struct {
 func (g *group) begin() *Tx {
 	g.stamp.Step++
 	self := g.n.c.Replica
-	next := g.clock[self] + 1
+	next, wall := g.clock[self]+1, g.n.opts.Now()
 	return &Tx{g: g, over: newOverlay(g.over), self: self, first: next, next: next,
-		time: g.n.c.hlc.Next(g.n.opts.Now()), amounts: map[crdt.Path]*amount{}, killed: map[crdt.Dot]crdt.Entry{}}
+		time: g.n.c.hlc.Next(wall), now: crdt.DeadlineOf(wall), amounts: map[crdt.Path]*amount{}, killed: map[crdt.Dot]crdt.Entry{}}
 }
 
 // Clock returns the clock before this transaction. It must not be written, and not be read after
 // the transaction.
 func (t *Tx) Clock() crdt.VersionVector { return t.g.clock }
 
-// Entries returns what is live at p, newest first. The slice must not be written.
-func (t *Tx) Entries(p crdt.Path) ([]crdt.Entry, error) { return t.over.entries(p) }
+// Until gives all entries that are written from here on a deadline, as far as they are of a kind that can
+// have one; 0 is none, as in the beginning.
+func (t *Tx) Until(d crdt.Deadline) { t.until = d }
+
+// Entries returns what is live at p and not over, newest first. The slice must not be written.
+func (t *Tx) Entries(p crdt.Path) ([]crdt.Entry, error) {
+	live, err := t.over.entries(p)
+	return unexpired(live, t.now), err
+}
 
 // Head returns the head of an object, or of a set leaf in a map; the zero Head when absent.
-func (t *Tx) Head(p crdt.Path) (Head, error) { return t.over.head(p) }
+func (t *Tx) Head(p crdt.Path) (Head, error) { return seenHead(t.over, p, t.now) }
 
-// Scan yields the live paths with the prefix that sort after `after`, ascending.
+// Scan yields the paths with the prefix that sort after `after` and hold what is live and not over,
+// ascending.
 func (t *Tx) Scan(prefix, after crdt.Path) iter.Seq2[Item, error] {
+	return func(yield func(Item, error) bool) {
+		for it, err := range t.scan(prefix, after) {
+			if err == nil {
+				if it.Entries = unexpired(it.Entries, t.now); len(it.Entries) == 0 {
+					continue
+				}
+			}
+			if !yield(it, err) {
+				return
+			}
+		}
+	}
+}
+
+// scan yields what is live, hidden or not: what is written supersedes that too.
+func (t *Tx) scan(prefix, after crdt.Path) iter.Seq2[Item, error] {
 	const page = 256
 	return func(yield func(Item, error) bool) {
 		for {
@@ -94,6 +121,9 @@ func (t *Tx) Scan(prefix, after crdt.Path) iter.Seq2[Item, error] {
 func (t *Tx) dot() crdt.Dot { return crdt.Dot{Replica: t.self, Seq: t.next} }
 
 func (t *Tx) edit(p crdt.Path, e crdt.Edit) error {
+	if t.until != 0 {
+		e = e.Until(t.until)
+	}
 	live, err := t.over.entries(p)
 	if err != nil {
 		return err
@@ -197,7 +227,7 @@ func (t *Tx) Add(p crdt.Path) (fresh bool, err error) {
 		return false, err
 	}
 	t.adds = true
-	return len(live) == 0, t.edit(p, crdt.Add(live, p, t.dot(), t.time))
+	return len(unexpired(live, t.now)) == 0, t.edit(p, crdt.Add(live, p, t.dot(), t.time))
 }
 
 // Enable turns the flag at p on.
@@ -221,7 +251,12 @@ func (t *Tx) Remove(p crdt.Path, seen crdt.VersionVector) (bool, error) {
 	if e.Empty() {
 		return false, nil
 	}
-	return true, t.edit(p, e)
+	return t.hits(live, e), t.edit(p, e)
+}
+
+// hits reports whether an edit kills something that is not over: only that was there for who asks.
+func (t *Tx) hits(live []crdt.Entry, e crdt.Edit) bool {
+	return slices.ContainsFunc(live, func(x crdt.Entry) bool { return !x.Over(t.now) && slices.Contains(e.Kill, x.Dot) })
 }
 
 // Delete takes everything under prefix away, as far as seen covers it: counters are reset, bounded
@@ -232,7 +267,7 @@ func (t *Tx) Remove(p crdt.Path, seen crdt.VersionVector) (bool, error) {
 func (t *Tx) Delete(prefix crdt.Path, seen crdt.VersionVector) (changed bool, err error) {
 	removed := 0
 	hidden := map[crdt.Path]Head{} // what is removed but too much to be spelled out in the overlay
-	for item, err := range t.Scan(prefix, "") {
+	for item, err := range t.scan(prefix, "") {
 		if err != nil {
 			return false, err
 		}
@@ -254,7 +289,7 @@ func (t *Tx) Delete(prefix crdt.Path, seen crdt.VersionVector) (changed bool, er
 		if e.Empty() {
 			continue
 		}
-		changed = true
+		changed = changed || t.hits(item.Entries, e)
 		_, touched := t.over.live[item.Path] // which hide does not hide
 		for _, d := range e.Kill {
 			removed += int(count(!t.own(d))) // what it wrote itself is left out, not killed
@@ -271,6 +306,7 @@ func (t *Tx) Delete(prefix crdt.Path, seen crdt.VersionVector) (changed bool, er
 			h := hidden[at]
 			h.Entries += uint64(len(e.Kill))
 			h.Visible += count(crdt.Visible(leaf, item.Entries)) - count(crdt.Visible(leaf, rest))
+			h.Timed += withDeadline(item.Entries) - withDeadline(rest)
 			hidden[at] = h
 		}
 	}
@@ -280,7 +316,7 @@ func (t *Tx) Delete(prefix crdt.Path, seen crdt.VersionVector) (changed bool, er
 	kill := prefixKill{prefix: prefix, clock: t.killClock(seen)}
 	t.prefixes = append(t.prefixes, kill)
 	if removed > t.g.n.opts.LargeEntries {
-		return true, t.hide(kill, hidden)
+		return changed, t.hide(kill, hidden)
 	}
 	return changed, nil
 }
@@ -297,6 +333,7 @@ func (t *Tx) hide(kill prefixKill, hidden map[crdt.Path]Head) error {
 		}
 		h.Entries -= less.Entries
 		h.Visible -= less.Visible
+		h.Timed -= less.Timed
 		h.Stamp = t.g.stamp
 		t.over.heads[at] = h
 	}

@@ -22,12 +22,14 @@ type Object struct {
 	Head Head
 }
 
-// View is a consistent read of a copy at one durable clock. Close it soon: it keeps old versions
-// of the datastore alive. Its methods are safe for concurrent use.
+// View is a consistent read of a copy at one durable clock and one time: entries whose deadline has
+// come are hidden, also from heads. Close it soon: it keeps old versions of the datastore alive.
+// Its methods are safe for concurrent use.
 type View struct {
 	n       *Namespace
 	snap    Snapshot
 	version version
+	now     crdt.Deadline
 	release func() error
 	once    sync.Once
 }
@@ -81,13 +83,13 @@ func (n *Namespace) view() (*View, error) {
 	}
 	if p := n.pinned; p != nil {
 		p.refs.Add(1)
-		return &View{n: n, snap: p.snap, version: p.version, release: p.release}, nil
+		return &View{n: n, snap: p.snap, version: p.version, now: n.now(), release: p.release}, nil
 	}
 	snap, err := n.backend.Snapshot()
 	if err != nil {
 		return nil, err
 	}
-	return &View{n: n, snap: snap, version: n.applied, release: snap.Close}, nil
+	return &View{n: n, snap: snap, version: n.applied, now: n.now(), release: snap.Close}, nil
 }
 
 // waitDurable waits until the commit survives a crash: nothing is told to anybody before.
@@ -126,22 +128,47 @@ func (v *View) Commit() uint64 { return v.version.commit }
 // Entries returns what is live at p, newest first.
 func (v *View) Entries(p crdt.Path) ([]crdt.Entry, error) {
 	es, err := getEntries(v.snap, v.n.keys, p)
-	return es, v.n.noteDamage(err)
+	return unexpired(es, v.now), v.n.noteDamage(err)
 }
 
 // Head returns the head of an object, or of a set leaf in a map; the zero Head when absent.
 func (v *View) Head(p crdt.Path) (Head, error) {
 	h, err := getHead(v.snap, v.n.keys, p)
+	if err == nil {
+		h, err = v.seen(p, h)
+	}
 	return h, v.n.noteDamage(err)
+}
+
+// seen leaves out of a head what is over. Where nothing has a deadline it costs nothing; else it reads a
+// key for each entry that is over and not removed yet.
+func (v *View) seen(p crdt.Path, h Head) (Head, error) {
+	if h.Timed == 0 {
+		return h, nil
+	}
+	over, err := getOver(v.snap, v.n.keys, p, v.now)
+	return h.without(over), err
 }
 
 // Scan yields the live paths with the prefix that sort after `after`, ascending, with their
 // entries. Counters without content are among them: see crdt.Visible.
 func (v *View) Scan(prefix, after crdt.Path) iter.Seq2[Item, error] {
 	lower, upper := scanBounds(v.n.keys.data(prefix), v.n.keys.data(after), after != "")
-	return v.items(lower, upper)
+	return func(yield func(Item, error) bool) {
+		for it, err := range v.items(lower, upper) {
+			if err == nil {
+				if it.Entries = unexpired(it.Entries, v.now); len(it.Entries) == 0 {
+					continue
+				}
+			}
+			if !yield(it, err) {
+				return
+			}
+		}
+	}
 }
 
+// items yields what is live, hidden or not.
 func (v *View) items(lower, upper string) iter.Seq2[Item, error] {
 	return func(yield func(Item, error) bool) {
 		v.walk(lower, upper, func(key string, value []byte) (bool, error) {
@@ -159,11 +186,15 @@ func (v *View) Objects(prefix, after crdt.Path) iter.Seq2[Object, error] {
 	lower, upper := scanBounds(heads+string(prefix), heads+string(after), after != "")
 	return func(yield func(Object, error) bool) {
 		v.walk(lower, upper, func(key string, value []byte) (bool, error) {
+			p := v.n.keys.pathOf(key)
 			h, err := decodeHead(value)
+			if err == nil {
+				h, err = v.seen(p, h)
+			}
 			if err != nil || h.Visible == 0 {
 				return true, err
 			}
-			return yield(Object{Path: v.n.keys.pathOf(key), Head: h}, nil), nil
+			return yield(Object{Path: p, Head: h}, nil), nil
 		}, func(err error) { yield(Object{}, err) })
 	}
 }

@@ -83,7 +83,7 @@ func TestExitCodes(t *testing.T) {
 		{problem("disk-full", 507), exitBusy},
 		{problem("rate-limited", 429), exitBusy},
 		{app.ErrDataDirInUse, exitLocked},
-		{app.ErrDataDirNewer, exitLayout},
+		{app.ErrDataDirVersion, exitLayout},
 		{app.ErrDataDirDamaged, exitDamaged},
 		{fs.ErrPermission, exitDenied},
 		{app.ErrAddressInUse, exitAddrInUse},

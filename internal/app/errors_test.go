@@ -19,7 +19,7 @@ func TestEveryRefusalIsOneLineThatSaysWhatToDo(t *testing.T) {
 		advice      string
 	}{
 		{store.ErrLocked, ErrDataDirInUse, "--data-dir DIR --http"},
-		{store.ErrLayout, ErrDataDirNewer, "use that version"},
+		{store.ErrLayout, ErrDataDirVersion, "use that version"},
 		{store.ErrDamaged, ErrDataDirDamaged, "move it away"},
 		{p2p.ErrIdentity, ErrDataDirDamaged, "move it away"},
 		{fs.ErrPermission, fs.ErrPermission, "give it to the user"},

@@ -107,10 +107,16 @@ func (w *World) rewire() {
 }
 
 // notice tells the sending end that its link came up or broke. Messages of a link that is up
-// arrive only after the receiver noticed its own.
+// arrive only after the receiver noticed its own. What happens to one pair is noticed in order: else an
+// end that hears last that the link before broke takes its peer for gone.
 func (w *World) notice(l *link, up bool) {
 	a, b, start := l.from, l.to, l.from.start
-	w.after(w.delay(), func() {
+	at := w.now.Add(w.delay())
+	if last := a.noticed[b.id]; at.Before(last) {
+		at = last
+	}
+	a.noticed[b.id] = at
+	w.after(at.Sub(w.now), func() {
 		if !a.up || a.start != start {
 			return
 		}

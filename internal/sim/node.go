@@ -33,6 +33,8 @@ type node struct {
 	copy   *replica.Copy
 	engine *peersync.Engine
 	links  map[peersync.PeerID]*link
+	// noticed is when it notices, at the latest so far, what happens to the link to another.
+	noticed map[peersync.PeerID]time.Time
 
 	commits []store.Commit // announced by the committer, not yet handled
 	applies []peersync.Apply
@@ -78,7 +80,7 @@ func (n *node) boot() {
 	cfg.Seed = n.w.rng.Uint64()
 	n.up, n.busy, n.applies, n.commits, n.pull = true, false, nil, nil, nil
 	n.start++
-	n.links = map[peersync.PeerID]*link{}
+	n.links, n.noticed = map[peersync.PeerID]*link{}, map[peersync.PeerID]time.Time{}
 	if n.ns.Err() != nil { // set aside
 		n.oracle, n.acked = crdt.NewState(), nil
 	}
@@ -101,6 +103,7 @@ func (n *node) options() store.Options {
 	opts.Rand = seeded{rand.New(rand.NewPCG(n.w.rng.Uint64(), 3))}
 	opts.LargeEntries = n.w.cfg.LargeEntries
 	opts.MaxLogBytes = n.w.cfg.MaxLogBytes
+	opts.ReapEvery = -1 // in virtual time nothing wakes up by itself
 	return opts
 }
 
