@@ -1,9 +1,7 @@
 package app
 
 import (
-	"fmt"
 	"net/http"
-	"strings"
 	"testing"
 	"time"
 
@@ -41,32 +39,23 @@ func startPair(t *testing.T) (a, b *App, ac, bc *client.Client) {
 	}
 }
 
-func value(n int) []byte { return fmt.Appendf(nil, "%d", n) }
-
 // What a barrier says is reached can be read at the other side.
 func TestBarrierOfTwoDaemons(t *testing.T) {
 	_, _, a, b := startPair(t)
-	register := []string{"v1", "ns", "default", "registers", "r"}
-	do := func(c *client.Client, req client.Request) *client.Reply {
-		t.Helper()
-		reply, err := c.Do(t.Context(), req)
-		if err != nil {
+	here, there := a.Namespace("default"), b.Namespace("default")
+	for i := range 10 {
+		if err := here.Register("r").Set(t.Context(), i); err != nil {
 			t.Fatal(err)
 		}
-		return reply
-	}
-	for i := range 10 {
-		at, direction := a, "push"
+		at, direction := here, client.Push
 		if i%2 == 1 {
-			at, direction = b, "pull"
+			at, direction = there, client.Pull
 		}
-		do(a, client.Request{Method: "PUT", Path: register, Body: value(i)})
-		body := fmt.Appendf(nil, `{"direction":%q}`, direction)
-		if r := do(at, client.Request{Method: "POST", Path: []string{"v1", "ns", "default", "sync"}, Body: body, Wait: 30 * time.Second}); r.Status != http.StatusOK {
-			t.Fatalf("%d %s", r.Status, r.Body)
+		if s, err := at.Barrier(t.Context(), direction, "*", 30*time.Second); err != nil || !s.Reached {
+			t.Fatalf("%+v, %v", s, err)
 		}
-		if r := do(b, client.Request{Method: "GET", Path: register}); !strings.Contains(string(r.Body), fmt.Sprintf(`"value":%d,`, i)) {
-			t.Fatalf("%s: %d is not there: %s", direction, i, r.Body)
+		if got, err := client.Get[int](t.Context(), there.Register("r")); err != nil || got != i {
+			t.Fatalf("%s: %d is not there, but %d, %v", direction, i, got, err)
 		}
 	}
 }
@@ -74,14 +63,38 @@ func TestBarrierOfTwoDaemons(t *testing.T) {
 // A write that was acknowledged by the other daemon can be read there.
 func TestAcksOfTwoDaemons(t *testing.T) {
 	_, _, a, b := startPair(t)
-	path := []string{"v1", "ns", "default", "registers", "r"}
 	for i := range 10 {
-		r, err := a.Do(t.Context(), client.Request{Method: "PUT", Path: path, Query: map[string][]string{"acks": {"1"}}, Body: value(i), Wait: 30 * time.Second})
-		if err != nil || r.Status != http.StatusNoContent || r.Header.Get("Anabranch-Acks") != "1" {
-			t.Fatal(r, err)
+		var meta client.Meta
+		err := a.Namespace("default").Register("r").Set(t.Context(), i, client.Acks(1), client.Wait(30*time.Second), client.WithMeta(&meta))
+		if err != nil || meta.Status != http.StatusOK || meta.Acks != 1 {
+			t.Fatal(meta, err)
 		}
-		if r, err = b.Do(t.Context(), client.Request{Method: "GET", Path: path}); err != nil || !strings.Contains(string(r.Body), fmt.Sprintf(`"value":%d,`, i)) {
-			t.Fatalf("%d is not there: %v, %v", i, r, err)
+		if got, err := client.Get[int](t.Context(), b.Namespace("default").Register("r")); err != nil || got != i {
+			t.Fatalf("%d is not there, but %d, %v", i, got, err)
+		}
+	}
+}
+
+// Who carries a session from daemon to daemon reads its own writes, and removes what it has read.
+func TestSessionOfTwoDaemons(t *testing.T) {
+	_, _, a, b := startPair(t)
+	var s client.Session
+	opts := []client.Option{client.In(&s), client.Wait(30 * time.Second)}
+	sides := []*client.Namespace{a.Namespace("default", opts...), b.Namespace("default", opts...)}
+	for i := range int64(10) {
+		here, there := sides[i%2], sides[(i+1)%2]
+		n, err := here.Counter("n").Inc(t.Context(), 1)
+		if err != nil || n != i+1 {
+			t.Fatalf("%d increments are %d, %v", i+1, n, err)
+		}
+		if _, err := here.Set("s").Add(t.Context(), "x"); err != nil {
+			t.Fatal(err)
+		}
+		if there, err := there.Set("s").Remove(t.Context(), "x"); err != nil || !there {
+			t.Fatalf("the member is not seen: %v", err)
+		}
+		if has, err := here.Set("s").Has(t.Context(), "x"); err != nil || has {
+			t.Fatalf("the member is there again: %v", err)
 		}
 	}
 }
