@@ -66,6 +66,11 @@ func (c *cli) do(cmd *cobra.Command, req client.Request, show func(body []byte) 
 	if err := c.show(reply, show); err != nil {
 		return err
 	}
+	return c.acknowledged(reply)
+}
+
+// acknowledged returns an error when --acks asked for more peers than have a write.
+func (c *cli) acknowledged(reply *client.Reply) error {
 	if c.acks > 0 && reply.Status == http.StatusAccepted {
 		return fmt.Errorf("%w: written at this daemon; %s of %d peers have told that they hold it", errNotReached, reply.Header.Get("Anabranch-Acks"), c.acks)
 	}
@@ -146,6 +151,13 @@ func (c *cli) with(cmd *cobra.Command, req *client.Request, timeout time.Duratio
 		return keep(jar, token)
 	}
 	return nil
+}
+
+// handle returns the namespace, with what the global flags have put into a request.
+func (c *cli) handle(cl *client.Client, req client.Request) *client.Namespace {
+	return cl.Namespace(c.ns, func(r *client.Request) {
+		r.Context, r.Wait, r.Acks, r.IfMatch, r.IfNoneMatch = req.Context, req.Wait, req.Acks, req.IfMatch, req.IfNoneMatch
+	})
 }
 
 // token returns the token of --context, and the file to keep the next one in for @FILE.
