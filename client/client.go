@@ -18,8 +18,9 @@ const dialTimeout = 10 * time.Second
 
 // Options say how a client behaves. The zero value is good.
 type Options struct {
-	// Retries is how often a call is sent again; 0 stands for 4, and less than 0 for never. A feed
-	// that has begun is taken up again for as long as its context lives.
+	// Retries is how often a call is sent again; 0 stands for 4, and less than 0 for never: then writes
+	// carry no idempotency keys, which the daemon has to keep. A feed that has begun is taken up again
+	// for as long as its context lives.
 	Retries int
 	// Backoff is the pause before the first retry, about; it doubles up to MaxBackoff. 0 stands for
 	// 100 ms and 5 s. The daemon's word on when to come back counts if it is longer.

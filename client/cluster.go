@@ -63,7 +63,7 @@ func (c *Client) AddPeer(ctx context.Context, addr string) error {
 	if err != nil {
 		return err
 	}
-	_, err = c.Do(ctx, Request{Method: http.MethodPost, Path: []string{"v1", "peers"}, Body: body, harmless: true})
+	_, err = c.Do(ctx, Request{Method: http.MethodPost, Path: []string{"v1", "peers"}, Body: body, Harmless: true})
 	return err
 }
 
@@ -117,7 +117,7 @@ func (ns *Namespace) Barrier(ctx context.Context, d Direction, peer string, wait
 	if err != nil {
 		return s, err
 	}
-	reply, err := ns.c.Do(ctx, Request{Method: http.MethodPost, Path: []string{"v1", "ns", ns.name, "sync"}, Body: body, Wait: wait, harmless: true})
+	reply, err := ns.c.Do(ctx, Request{Method: http.MethodPost, Path: []string{"v1", "ns", ns.name, "sync"}, Body: body, Wait: wait, Harmless: true})
 	if err != nil {
 		return s, err
 	}

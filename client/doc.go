@@ -27,8 +27,9 @@
 // # Retries
 //
 // A call is sent again, after a pause with jitter, when no complete reply came, or when the daemon
-// says that it is busy or stopping, as long as the context and Options.Retries allow it, and only if
-// to do it twice is the same as once. Reads are. See Request for the others.
+// says that it is busy or stopping, as long as the context and Options.Retries allow it. Writes carry
+// an idempotency key, so that the daemon does them once. See Request for the few that are not sent
+// again.
 //
 // # Ownership
 //

@@ -32,23 +32,25 @@ func (k kind) Error() string { return "anabranch: " + string(k) }
 
 // What a daemon answers in place of a result, for errors.Is. docs/API.md tells when.
 var (
-	ErrNotFound           error = kind("not-found")           // nothing is there
-	ErrNamespaceNotFound  error = kind("namespace-not-found") // this daemon does not hold the namespace
-	ErrBadRequest         error = kind("bad-request")         // malformed, or unknown to this daemon
-	ErrBadContext         error = kind("bad-context")         // not a token, or one of another namespace
-	ErrBadCursor          error = kind("bad-cursor")          // not a cursor, or one of another query
-	ErrForbidden          error = kind("forbidden")           // not allowed here
-	ErrCursorExpired      error = kind("cursor-expired")      // the feed has forgotten what followed; see Namespace.Changes
-	ErrPreconditionFailed error = kind("precondition-failed") // IfMatch, IfAbsent or a condition of a batch
-	ErrTooLarge           error = kind("too-large")           // a limit, which the extension "limit" has
-	ErrOverflow           error = kind("overflow")            // the counter would leave 64 bits
-	ErrWrongType          error = kind("wrong-type-op")       // the type has no such action
-	ErrRateLimited        error = kind("rate-limited")        // too many readers of the feed
-	ErrNotYetVisible      error = kind("not-yet-visible")     // the token covers what has not arrived; "missing" counts it
-	ErrShuttingDown       error = kind("shutting-down")       // the daemon is stopping
-	ErrStoreBusy          error = kind("store-busy")          // its store does not answer now
-	ErrDiskFull           error = kind("disk-full")           // no space for additions; removals go on
-	ErrInternal           error = kind("internal")            // a fault of the daemon
+	ErrNotFound           error = kind("not-found")               // nothing is there
+	ErrNamespaceNotFound  error = kind("namespace-not-found")     // this daemon does not hold the namespace
+	ErrBadRequest         error = kind("bad-request")             // malformed, or unknown to this daemon
+	ErrBadContext         error = kind("bad-context")             // not a token, or one of another namespace
+	ErrBadCursor          error = kind("bad-cursor")              // not a cursor, or one of another query
+	ErrForbidden          error = kind("forbidden")               // not allowed here
+	ErrCursorExpired      error = kind("cursor-expired")          // the feed has forgotten what followed; see Namespace.Changes
+	ErrPreconditionFailed error = kind("precondition-failed")     // IfMatch, IfAbsent or a condition of a batch
+	ErrTooLarge           error = kind("too-large")               // a limit, which the extension "limit" has
+	ErrInProgress         error = kind("idempotency-in-progress") // the first call with this key is still running
+	ErrKeyReused          error = kind("idempotency-key-reused")  // the key was used for another call
+	ErrOverflow           error = kind("overflow")                // the counter would leave 64 bits
+	ErrWrongType          error = kind("wrong-type-op")           // the type has no such action
+	ErrRateLimited        error = kind("rate-limited")            // too many readers of the feed
+	ErrNotYetVisible      error = kind("not-yet-visible")         // the token covers what has not arrived; "missing" counts it
+	ErrShuttingDown       error = kind("shutting-down")           // the daemon is stopping
+	ErrStoreBusy          error = kind("store-busy")              // its store does not answer now
+	ErrDiskFull           error = kind("disk-full")               // no space for additions; removals go on
+	ErrInternal           error = kind("internal")                // a fault of the daemon
 )
 
 // Groups of what a daemon answers, for errors.Is.

@@ -268,7 +268,7 @@ func TestListsPage(t *testing.T) {
 		}
 	}
 	n := 0
-	for _, err := range ns.Keys(ctx, client.After("nonsense")) {
+	for _, err := range ns.Keys(ctx, client.FromCursor("nonsense")) {
 		n++
 		same(t, errors.Is(err, client.ErrBadCursor), true)
 	}

@@ -34,6 +34,11 @@ func IfAbsent() Option { return func(r *Request) { r.IfNoneMatch = "*" } }
 // IfNoneMatch has a read return ErrNotModified while the object at this daemon has this ETag.
 func IfNoneMatch(etag string) Option { return func(r *Request) { r.IfNoneMatch = etag } }
 
+// IdempotencyKey names what a write is to do, for one that is to be done once even if the program is
+// started anew in between: the daemon does it once in 24 hours. Without it, the retries of each call
+// have a key of their own. Another daemon does not know it.
+func IdempotencyKey(key string) Option { return func(r *Request) { r.IdempotencyKey = key } }
+
 // Prefix leaves only the members, or keys, that begin with a text.
 func Prefix(text string) Option { return query("prefix", text) }
 
@@ -44,8 +49,8 @@ func OfType(t Type) Option { return query("type", string(t)) }
 // which is the most.
 func PageSize(n int) Option { return query("limit", strconv.Itoa(n)) }
 
-// After goes on with a list from a cursor.
-func After(cursor string) Option { return query("cursor", cursor) }
+// FromCursor goes on with a list from a cursor.
+func FromCursor(cursor string) Option { return query("cursor", cursor) }
 
 // WithMeta has a call tell of its reply. Errors of a daemon have one too.
 func WithMeta(m *Meta) Option { return func(r *Request) { r.meta = m } }
@@ -66,11 +71,13 @@ type Meta struct {
 	ETag string
 	// Acks is how many peers have told that they hold the write, when Acks asked for some.
 	Acks int
+	// Replayed is set when the daemon had done the call before, under the same idempotency key.
+	Replayed bool
 }
 
 func (m *Meta) read(resp *http.Response) {
 	h := resp.Header
-	*m = Meta{Status: resp.StatusCode, Context: h.Get(ContextHeader), ETag: h.Get("ETag")}
+	*m = Meta{Status: resp.StatusCode, Context: h.Get(ContextHeader), ETag: h.Get("ETag"), Replayed: h.Get("Idempotency-Replayed") != ""}
 	if n, err := strconv.Atoi(h.Get("Anabranch-Acks")); err == nil {
 		m.Acks = n
 	}

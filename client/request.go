@@ -20,7 +20,8 @@ const ContextHeader = "Anabranch-Context"
 //
 // A GET is sent again when it failed, and a DELETE without a condition. So is a PUT that has
 // neither a condition nor a token: with a token, a register that was written twice would be in
-// conflict with itself. A POST or PATCH is sent again only when nothing of it can have arrived.
+// conflict with itself. A POST or PATCH is sent again too, since it carries an idempotency key: the
+// daemon does it once. Others are sent again only when nothing of them can have arrived.
 type Request struct {
 	Method string
 	// Path holds the segments, unescaped: any names, "/", "." and ".." included.
@@ -41,15 +42,19 @@ type Request struct {
 	// Acks is how many peers shall tell that they hold a write before it is answered; 0 asks for
 	// none.
 	Acks int
+	// IdempotencyKey names what a POST or PATCH is to do: the daemon does it once in 24 hours, and
+	// answers every further time what it answered first. Without one the client draws one.
+	IdempotencyKey string
+	// Harmless is for a POST that changes no data: it takes no key, and is sent again without.
+	Harmless bool
 
+	body    io.ReadCloser // in place of Body
 	session *Session
 	ns      string // whose tokens the session sends and keeps
 	ours    bool   // Context is the session's, and may be replaced by a newer one
 	meta    *Meta
 	// bookmarks is for the feed: they are told.
 	bookmarks bool
-	// harmless is set where to send a POST twice does no harm.
-	harmless bool
 }
 
 // Reply is a reply with a status below 300.
@@ -69,6 +74,7 @@ func (r *Reply) ETag() string { return r.Header.Get("ETag") }
 // ErrUnreachable is returned when there was no complete reply.
 func (c *Client) Do(ctx context.Context, req Request) (*Reply, error) {
 	var reply *Reply
+	c.drawKey(&req)
 	err := c.persist(ctx, &req, func() error {
 		resp, err := c.send(ctx, &req)
 		if err != nil {
@@ -105,6 +111,7 @@ func (c *Client) Stream(ctx context.Context, req Request, w io.Writer) (*Reply, 
 
 // open sends a request until a reply begins, which the caller reads and closes.
 func (c *Client) open(ctx context.Context, req *Request) (resp *http.Response, err error) {
+	c.drawKey(req)
 	err = c.persist(ctx, req, func() (err error) {
 		resp, err = c.send(ctx, req)
 		return err
@@ -126,6 +133,9 @@ func (c *Client) send(ctx context.Context, req *Request) (*http.Response, error)
 	resp, err := c.http.Do(hreq)
 	if err != nil {
 		return nil, c.unreachable(err)
+	}
+	if resp.Header.Get("Idempotency-Replayed") != "" {
+		seen = nil // the token is of then, and may cover less than what was sent now
 	}
 	req.session.after(c, req, seen, resp.Header.Get(ContextHeader))
 	if req.meta != nil {
@@ -160,9 +170,13 @@ func (c *Client) httpRequest(ctx context.Context, req *Request) (*http.Request, 
 		}
 	}
 	// http.NewRequest parses the URL anew, which keeps both forms of the path.
-	if req.Body == nil {
+	switch {
+	case req.body != nil:
+		hreq.Body, hreq.ContentLength, hreq.GetBody = req.body, -1, nil
+		set("Content-Type", req.ContentType)
+	case req.Body == nil:
 		hreq.Body, hreq.ContentLength, hreq.GetBody = http.NoBody, 0, nil
-	} else {
+	default:
 		hreq.Header.Set("Content-Type", "application/json")
 		set("Content-Type", req.ContentType)
 	}
@@ -170,6 +184,7 @@ func (c *Client) httpRequest(ctx context.Context, req *Request) (*http.Request, 
 	set(ContextHeader, req.Context)
 	set("If-Match", req.IfMatch)
 	set("If-None-Match", req.IfNoneMatch)
+	set("Idempotency-Key", req.IdempotencyKey)
 	if req.Wait > 0 {
 		seconds := int64((req.Wait + time.Second - 1) / time.Second)
 		hreq.Header.Set("Prefer", "wait="+strconv.FormatInt(seconds, 10))

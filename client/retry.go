@@ -2,8 +2,9 @@ package client
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
-	"math/rand/v2"
+	mathrand "math/rand/v2"
 	"net"
 	"net/http"
 	"time"
@@ -57,6 +58,8 @@ func (p *Problem) passing() bool {
 		return p.RetryAfter > 0 && !errors.Is(p, ErrNotYetVisible)
 	case http.StatusBadGateway, http.StatusGatewayTimeout:
 		return true
+	case http.StatusConflict:
+		return errors.Is(p, ErrInProgress) // the try before this one is not done yet
 	}
 	return false
 }
@@ -73,7 +76,15 @@ func (r *Request) repeatable() bool {
 		// With a token the second write would not take the place of the first.
 		return !conditional && r.Context == "" && r.session == nil
 	}
-	return r.harmless
+	return r.Harmless || r.IdempotencyKey != ""
+}
+
+// drawKey gives a request that may have to be sent again a key, where the daemon takes one.
+func (c *Client) drawKey(req *Request) {
+	keyed := req.Method == http.MethodPost || req.Method == http.MethodPatch
+	if keyed && !req.Harmless && req.IdempotencyKey == "" && c.retries() > 0 {
+		req.IdempotencyKey = rand.Text()
+	}
 }
 
 // neverSent reports whether the connection did not come about.
@@ -116,5 +127,5 @@ func (c *Client) backoff(n int) time.Duration {
 	if d <= 0 { // the shift has overflown
 		d = most
 	}
-	return d/2 + rand.N(d/2+1)
+	return d/2 + mathrand.N(d/2+1)
 }

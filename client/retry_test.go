@@ -62,6 +62,7 @@ func TestWhatIsSentAgain(t *testing.T) {
 		"busy": func() (*http.Response, error) {
 			return problemAnswer(503, "store-busy", "Retry-After", "1"), nil
 		},
+		"running":     func() (*http.Response, error) { return problemAnswer(409, "idempotency-in-progress"), nil },
 		"proxy":       func() (*http.Response, error) { return answer(502, "bad gateway"), nil },
 		"limited":     func() (*http.Response, error) { return problemAnswer(429, "rate-limited", "Retry-After", "1"), nil },
 		"not visible": func() (*http.Response, error) { return problemAnswer(503, "not-yet-visible", "Retry-After", "1"), nil },
@@ -77,12 +78,12 @@ func TestWhatIsSentAgain(t *testing.T) {
 		"delete with token":  {Method: "DELETE", Context: "t"},
 		"delete if":          {Method: "DELETE", IfMatch: "*"},
 		"post":               {Method: "POST", Body: []byte("{}")},
-		"post without harm":  {Method: "POST", Body: []byte("{}"), harmless: true},
+		"post without harm":  {Method: "POST", Body: []byte("{}"), Harmless: true},
 		"patch":              {Method: "PATCH", Body: []byte("{}")},
 		"put within session": {Method: "PUT", Body: []byte("1"), session: &Session{}},
 	}
-	safe := "read, put, delete, delete with token, post without harm"
-	again := map[string]string{"refused": "all", "cut": safe, "half": safe, "busy": safe, "proxy": safe, "limited": safe}
+	safe := "read, put, delete, delete with token, post without harm, post, patch"
+	again := map[string]string{"refused": "all", "cut": safe, "half": safe, "busy": safe, "proxy": safe, "running": safe, "limited": safe}
 	for failure, fail := range failures {
 		for name, req := range requests {
 			synctest.Test(t, func(t *testing.T) {
@@ -101,6 +102,29 @@ func TestWhatIsSentAgain(t *testing.T) {
 			})
 		}
 	}
+}
+
+// TestKeys: the tries of a call have one key, other calls have others, and calls that are never sent
+// again have none.
+func TestKeys(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var keys []string
+		c := fake(t, func(r *http.Request) (*http.Response, error) {
+			if keys = append(keys, r.Header.Get("Idempotency-Key")); len(keys)%2 == 1 {
+				return nil, io.ErrUnexpectedEOF
+			}
+			return answer(200, `{"results":[{}]}`), nil
+		})
+		ns := c.Namespace("n")
+		err := errors.Join(ns.Counter("k").Reset(t.Context()), ns.Counter("k").Reset(t.Context()), ns.Counter("k").Reset(t.Context(), IdempotencyKey("mine")))
+		if err != nil || len(keys) != 6 || keys[0] != keys[1] || keys[2] != keys[3] || keys[0] == keys[2] || keys[0] == "" || keys[4] != "mine" || keys[5] != "mine" {
+			t.Errorf("%q, %v", keys, err)
+		}
+		c.opts.Retries = -1
+		if err := ns.Counter("k").Reset(t.Context()); err == nil || keys[6] != "" {
+			t.Errorf("%q, %v", keys, err)
+		}
+	})
 }
 
 func contains(list, name string) bool {

@@ -139,6 +139,21 @@ func TestSessionCostsNothingAlone(t *testing.T) {
 	}
 }
 
+// TestReplayIsOld: the token of a reply that was kept says nothing of what the session saw since.
+func TestReplayIsOld(t *testing.T) {
+	var s Session
+	s.Observe("n", "new")
+	c := fake(t, func(*http.Request) (*http.Response, error) {
+		return answer(200, `{"results":[{}]}`, ContextHeader, "old", "Idempotency-Replayed", "true"), nil
+	})
+	if err := c.Namespace("n", In(&s)).Counter("k").Reset(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := s.current("n"); len(got) != 2 || got[0].token != "new" || got[1].token != "old" {
+		t.Errorf("got %v", got)
+	}
+}
+
 // TestSessionIsHandedOver: marshalled with two tokens of which neither covers the other, taken in by
 // another process, and then one.
 func TestSessionIsHandedOver(t *testing.T) {

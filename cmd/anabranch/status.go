@@ -100,7 +100,7 @@ prints its addresses. It must have the same cluster key.`,
 				if err != nil {
 					return err
 				}
-				return c.do(cmd, client.Request{Method: "POST", Path: []string{"v1", "peers"}, Body: body}, nil)
+				return c.do(cmd, client.Request{Method: "POST", Path: []string{"v1", "peers"}, Body: body, Harmless: true}, nil)
 			},
 		})
 	return cmd
@@ -169,7 +169,7 @@ func (c *cli) barrier(cmd *cobra.Command, peer, direction string) error {
 	if err != nil {
 		return err
 	}
-	reply, err := c.call(cmd, client.Request{Method: "POST", Path: c.data("sync"), Body: body, Wait: c.wait})
+	reply, err := c.call(cmd, client.Request{Method: "POST", Path: c.data("sync"), Body: body, Wait: c.wait, Harmless: true})
 	if err != nil {
 		return err
 	}

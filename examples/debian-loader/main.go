@@ -13,6 +13,8 @@ import (
 	"os/exec"
 	"os/signal"
 	"time"
+
+	"github.com/anabranchdb/anabranch/client"
 )
 
 func main() {
@@ -38,9 +40,14 @@ func run(ctx context.Context, args []string) error {
 	if flags.NArg() > 0 || *writers < 1 {
 		return errors.New("see debian-loader -help")
 	}
-	l := newLoader(*addr, *ns, *writers)
+	c, err := client.New(*addr, client.Options{Retries: retries})
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	l := newLoader(ctx, c, *ns, *writers)
 	stopProgress := l.progress(os.Stderr, time.Second)
-	err := load(ctx, l, *iso, *packages, *limit)
+	err = load(ctx, l, *iso, *packages, *limit)
 	err = errors.Join(err, l.close())
 	stopProgress()
 	return err
