@@ -25,6 +25,9 @@ const (
 	kindTell  kind = 4 // components that changed
 	// In gossip, next to frames.
 	kindAnnounce kind = 8 // a unit too large for a frame
+	// About rights to bounded counters.
+	kindRightsAsk   kind = 9  // key as text, amount as number
+	kindRightsGrant kind = 10 // amount as number, one component
 	// From the side that pulls.
 	kindRequest kind = 16
 	kindWant    kind = 17 // clock and runs where they differ from the offer; credit

@@ -49,6 +49,8 @@ func vectors() []*message {
 		{kind: kindChunk, data: logItems, size: uint64(len(logItems))},
 		{kind: kindEnd, size: 1},
 		{kind: kindFail, mode: failOther, text: []byte("why")},
+		{kind: kindRightsAsk, text: []byte("seats"), number: 5},
+		{kind: kindRightsGrant, clock: clock[1:], number: 5},
 	}
 }
 

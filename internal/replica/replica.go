@@ -106,3 +106,19 @@ func fork(err error) error {
 	}
 	return err
 }
+
+// Give gives rights to at most amount of a bounded counter to another replica, as many as there are
+// here, and returns how many and where in this replica's history; nothing and the zero Dot if there
+// are none.
+func (c *Copy) Give(ctx context.Context, key string, to crdt.ReplicaID, amount int64) (given int64, at crdt.Dot, err error) {
+	path := crdt.Object(crdt.Bounded, key).Leaf(crdt.Bounded)
+	receipt, err := c.ns.Commit(ctx, func(tx *store.Tx) (err error) {
+		given, err = tx.Give(path, to, amount)
+		return err
+	})
+	if err != nil || given == 0 {
+		return 0, crdt.Dot{}, err
+	}
+	self := c.ns.Replica()
+	return given, crdt.Dot{Replica: self, Seq: receipt.Clock[self]}, nil
+}

@@ -5,6 +5,8 @@ import (
 	"slices"
 
 	ma "github.com/multiformats/go-multiaddr"
+
+	"github.com/anabranchdb/anabranch/crdt"
 )
 
 // The messages of a control stream, each with its length before it. Strings have theirs before
@@ -14,7 +16,8 @@ import (
 // A hello may be told again, when the addresses have changed.
 //
 //	hello       1  count, listen addresses; then as in holdings
-//	holdings    2  count, namespaces with their epochs: everything that the sender holds
+//	holdings    2  count, namespaces with their epochs: everything that the sender holds; then the
+//	               replica ids of these copies, in the same order, which older daemons leave out
 //	heartbeat   3
 //	data        4  namespace, epoch of the receiver's copy, message of an engine
 //
@@ -34,7 +37,13 @@ const (
 )
 
 // holdings are the namespaces that a peer holds.
-type holdings map[string]uint64 // epoch by namespace
+type holdings map[string]held
+
+// held is a copy that a peer holds.
+type held struct {
+	epoch   uint64
+	replica crdt.ReplicaID // 0 if an older daemon did not tell it
+}
 
 func appendHello(b []byte, listening []ma.Multiaddr, h holdings) []byte {
 	listening = listening[:min(len(listening), maxToldAddresses)]
@@ -57,7 +66,10 @@ func (h holdings) append(b []byte) []byte {
 	b = binary.AppendUvarint(b, uint64(len(names)))
 	for _, name := range names {
 		b = appendBytes(b, []byte(name))
-		b = binary.AppendUvarint(b, h[name])
+		b = binary.AppendUvarint(b, h[name].epoch)
+	}
+	for _, name := range names {
+		b = binary.AppendUvarint(b, uint64(h[name].replica))
 	}
 	return b
 }
@@ -99,6 +111,7 @@ func parseHoldings(b []byte) (holdings, error) {
 		return nil, err
 	}
 	h := make(holdings)
+	names := make([]string, 0, min(count, len(b)))
 	for range count {
 		var name []byte
 		if name, b, err = takeBytes(b, maxNameBytes); err != nil {
@@ -109,7 +122,19 @@ func parseHoldings(b []byte) (holdings, error) {
 			return nil, errMalformed
 		}
 		b = b[w:]
-		h[string(name)] = epoch
+		h[string(name)] = held{epoch: epoch}
+		names = append(names, string(name))
+	}
+	if len(b) == 0 {
+		return h, nil
+	}
+	for _, name := range names {
+		id, w := binary.Uvarint(b)
+		if w <= 0 {
+			return nil, errMalformed
+		}
+		b = b[w:]
+		h[name] = held{h[name].epoch, crdt.ReplicaID(id)}
 	}
 	return h, nil
 }

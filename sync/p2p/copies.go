@@ -77,7 +77,7 @@ func (n *Node) RemoveCopy(name string) error {
 func (n *Node) holdings() holdings {
 	h := make(holdings, len(n.copies))
 	for name, c := range n.copies {
-		h[name] = c.epoch
+		h[name] = held{c.epoch, c.replica}
 	}
 	return h
 }

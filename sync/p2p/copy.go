@@ -3,6 +3,7 @@ package p2p
 import (
 	"context"
 
+	"github.com/anabranchdb/anabranch/crdt"
 	"github.com/anabranchdb/anabranch/delta"
 	peersync "github.com/anabranchdb/anabranch/sync"
 )
@@ -22,6 +23,10 @@ type Copy interface {
 	Source(ctx context.Context) (peersync.Source, error)
 	// Sink returns the side of the copy that one pull of ours writes to, while ctx lasts.
 	Sink(ctx context.Context) peersync.Sink
+	// Give gives rights to at most amount of a bounded counter to another replica, as many as this one
+	// has, and returns how many and where in this replica's history; nothing and the zero Dot if it
+	// has none. They are durable when it returns.
+	Give(ctx context.Context, key string, to crdt.ReplicaID, amount int64) (given int64, at crdt.Dot, err error)
 	// Subscribe has f called for every commit that is durable, in the order of commits, until
 	// cancel has returned. f does not block and does not call the copy.
 	Subscribe(f func(Commit)) (cancel func())

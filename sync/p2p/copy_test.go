@@ -32,6 +32,8 @@ type memCopy struct {
 	subs   map[int]func(Commit)
 	nextID int
 	calls  int // of Apply
+	rights map[string]int64
+	given  []string
 	fail   error
 }
 
@@ -228,6 +230,22 @@ func (s *memSource) Entries(since crdt.VersionVector) iter.Seq2[crdt.Entry, erro
 
 // memSink repairs a copy.
 type memSink struct{ c *memCopy }
+
+// Give gives from rights, and writes down to whom.
+func (c *memCopy) Give(_ context.Context, key string, to crdt.ReplicaID, amount int64) (int64, crdt.Dot, error) {
+	c.mu.Lock()
+	n := min(amount, c.rights[key])
+	if n > 0 {
+		c.rights[key] -= n
+		c.given = append(c.given, fmt.Sprint(to, " ", n))
+	}
+	c.mu.Unlock()
+	if n <= 0 {
+		return 0, crdt.Dot{}, nil
+	}
+	c.write("a grant")
+	return n, crdt.Dot{Replica: c.replica, Seq: c.clock()[c.replica]}, nil
+}
 
 func (c *memCopy) Sink(context.Context) peersync.Sink { return memSink{c} }
 

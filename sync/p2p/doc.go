@@ -23,7 +23,8 @@
 // Between two members there is one control stream, opened by the peer with the smaller id: what
 // each side holds, heartbeats, and the messages of all engines. It is never thinned out: when a
 // queue is full the stream is broken, and both sides start over. Repairs are streams of their own,
-// "/anabranch/pull/1", opened by the side that is behind. Gossip is gossipsub on
+// "/anabranch/pull/1", opened by the side that is behind. Questions about rights to bounded counters are
+// on "/anabranch/rights/1". Gossip is gossipsub on
 // "/anabranch/gossip/1", unsigned (the neighbour is authenticated, and members are trusted), on one
 // topic per namespace whose name is derived from the cluster key; it is lossy and may be.
 //

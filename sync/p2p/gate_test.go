@@ -15,6 +15,8 @@ import (
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/protocol"
+
+	peersync "github.com/anabranchdb/anabranch/sync"
 )
 
 // stranger is a libp2p host that is no node.
@@ -212,7 +214,7 @@ func TestStrangersGetNoStreams(t *testing.T) {
 	id := meet(t, h, n)
 	var results sync.Map
 	var wg sync.WaitGroup
-	for _, p := range []protocol.ID{controlProtocol, pullProtocol, gossipProtocol} {
+	for _, p := range []protocol.ID{controlProtocol, pullProtocol, rightsProtocol, gossipProtocol} {
 		wg.Go(func() {
 			s, err := h.NewStream(t.Context(), id, p)
 			if err != nil {
@@ -285,6 +287,12 @@ func TestHostileMembers(t *testing.T) {
 		"pull: length":       {pullProtocol, garbage},
 		"pull: name":         {pullProtocol, framed(bytes.Repeat([]byte{'x'}, 1000)...)},
 		"pull: session":      {pullProtocol, append(framed('x'), framed(0, 0xff, 0xff)...)},
+		"control: replicas":  {controlProtocol, framed(kindHello, 0, 2, 1, 'x', 1, 1, 'y', 1, 7)},
+		"rights: length":     {rightsProtocol, garbage},
+		"rights: too long":   {rightsProtocol, []byte{0x81, 0x20}},
+		"rights: name":       {rightsProtocol, framed(bytes.Repeat([]byte{'x'}, 1000)...)},
+		"rights: no ask":     {rightsProtocol, append(framed('x'), framed(peersync.RightsGrant{}.Encode()...)...)},
+		"rights: of nothing": {rightsProtocol, append(framed('x'), framed(peersync.RightsAsk{Key: "k"}.Encode()...)...)},
 		"pull: chunk":        {pullProtocol, append(framed('x'), garbage...)},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -41,6 +41,9 @@ type link struct {
 	theirs  holdings // nil before the hello
 	// up holds the copies whose engines were told that this peer is up.
 	up map[*copyRunner]upState
+	// gives is how many questions about rights are being answered, asked how many came since askedSince.
+	gives, asked int
+	askedSince   time.Time
 }
 
 // upState is what an engine needs to reach a peer's engine.
@@ -268,8 +271,8 @@ func (l *link) holds(h holdings) {
 // the namespace and the peer's hello was heard. node.mu is held.
 func (l *link) reconcile() {
 	for c, was := range l.up {
-		epoch, held := l.theirs[c.name]
-		if l.node.copies[c.name] != c || !held || was != (upState{l.session, epoch}) {
+		theirs, held := l.theirs[c.name]
+		if l.node.copies[c.name] != c || !held || was != (upState{l.session, theirs.epoch}) {
 			delete(l.up, c)
 			c.inbox.force(linkDown{l.id})
 		}
@@ -277,13 +280,13 @@ func (l *link) reconcile() {
 	if l.session == nil {
 		return
 	}
-	for name, epoch := range l.theirs {
+	for name, theirs := range l.theirs {
 		c := l.node.copies[name]
 		if c == nil {
 			continue
 		}
 		if _, ok := l.up[c]; !ok {
-			l.up[c] = upState{l.session, epoch}
+			l.up[c] = upState{l.session, theirs.epoch}
 			c.inbox.force(linkUp{l.id, l.peer, l.up[c]})
 		}
 	}

@@ -48,6 +48,7 @@ type Node struct {
 	pubsub *pubsub.PubSub
 	book   *book
 	pulls  chan struct{} // holds an element per pull that runs
+	asking chan struct{} // the same for questions about rights
 
 	adding sync.Mutex // held while a copy is added or removed; never taken with mu held
 
@@ -61,6 +62,7 @@ type Node struct {
 	epoch    uint64 // of the copy that was added last
 	serves   int
 	servesOf map[peer.ID]int
+	gives    int // questions about rights that are being answered
 }
 
 // New starts a node. It listens and dials as soon as it is there; Close ends it.
@@ -80,6 +82,7 @@ func New(opts Options) (*Node, error) {
 		log:      opts.Logger,
 		book:     newBook(opts.PeerStore, self, opts.Timing, opts.Limits.RememberedPeer),
 		pulls:    make(chan struct{}, opts.Limits.Pulls),
+		asking:   make(chan struct{}, maxAsking),
 		copies:   make(map[string]*copyRunner),
 		links:    make(map[peer.ID]*link),
 		early:    make(map[peer.ID]network.Stream),
@@ -112,6 +115,7 @@ func (n *Node) start() (err error) {
 	n.host.SetStreamHandler(helloProtocol, n.counted(n.gate.serveHello))
 	n.gated.SetStreamHandler(controlProtocol, n.serveControl)
 	n.gated.SetStreamHandler(pullProtocol, n.counted(n.servePull))
+	n.gated.SetStreamHandler(rightsProtocol, n.counted(n.serveRights))
 	if n.pubsub, err = newGossip(n.ctx, gossipHost, n.gate, n.log); err != nil {
 		return err
 	}

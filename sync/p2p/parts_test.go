@@ -3,6 +3,7 @@ package p2p
 import (
 	"bufio"
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -68,7 +69,7 @@ func multiaddrs(t testing.TB, texts ...string) (out []ma.Multiaddr) {
 }
 
 func TestControlMessages(t *testing.T) {
-	h := holdings{"shop": 3, "": 0, "x": 1 << 40}
+	h := holdings{"shop": {3, 1 << 63}, "": {}, "x": {1 << 40, 7}}
 	addrs := multiaddrs(t, "/ip4/10.0.0.1/tcp/7701", "/ip6/fd00::1/udp/7701/quic-v1")
 	msg := appendHello(nil, addrs, h)
 	gotAddrs, gotHoldings, err := parseHello(append(msg[1:], "of a later version"...))
@@ -79,7 +80,17 @@ func TestControlMessages(t *testing.T) {
 	if err != nil || name != "shop" || epoch != 7 || string(body) != "body" {
 		t.Errorf("%q, %d, %q, %v", name, epoch, body, err)
 	}
+	older := len(appendHello(nil, addrs, nil)) - 1 // a hello without replica ids ends before them
+	for name, h := range h {
+		older += 1 + len(name) + len(binary.AppendUvarint(nil, h.epoch))
+	}
+	if _, got, err := parseHello(msg[1 : 1+older]); err != nil || got["shop"] != (held{epoch: 3}) {
+		t.Errorf("of an older daemon: %v, %v", got, err)
+	}
 	for cut := range len(msg) - 1 {
+		if cut == older {
+			continue
+		}
 		if _, _, err := parseHello(msg[1 : 1+cut]); !errors.Is(err, peersync.ErrMalformed) {
 			t.Errorf("cut at %d: %v", cut, err)
 		}
@@ -87,7 +98,7 @@ func TestControlMessages(t *testing.T) {
 }
 
 func FuzzControl(f *testing.F) {
-	f.Add(appendHello(nil, nil, holdings{"shop": 3}))
+	f.Add(appendHello(nil, nil, holdings{"shop": {3, 9}}))
 	f.Add(appendData(nil, "shop", 7, []byte("body")))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		parseHello(b)

@@ -238,21 +238,22 @@ func (n *Node) endServe(p peer.ID) {
 	}
 }
 
-// messages reads and writes the messages of a repair stream, each within a deadline.
+// messages reads and writes the messages of a repair or rights stream, each within a deadline.
 type messages struct {
 	stream network.Stream
 	idle   time.Duration
+	limit  int // of a message to be read, in bytes
 	r      *bufio.Reader
 	w      *bufio.Writer
 }
 
 func newMessages(s network.Stream, idle time.Duration) *messages {
-	return &messages{stream: s, idle: idle, r: bufio.NewReaderSize(s, 32<<10), w: bufio.NewWriterSize(s, 32<<10)}
+	return &messages{stream: s, idle: idle, limit: maxMessageBytes, r: bufio.NewReaderSize(s, 32<<10), w: bufio.NewWriterSize(s, 32<<10)}
 }
 
 func (m *messages) read() ([]byte, error) {
 	m.stream.SetReadDeadline(time.Now().Add(m.idle))
-	return readMessage(m.r, maxMessageBytes)
+	return readMessage(m.r, m.limit)
 }
 
 func (m *messages) write(msgs [][]byte) error {

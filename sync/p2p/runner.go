@@ -8,19 +8,22 @@ import (
 
 	"github.com/libp2p/go-libp2p/core/peer"
 
+	"github.com/anabranchdb/anabranch/crdt"
 	peersync "github.com/anabranchdb/anabranch/sync"
 )
 
 // copyRunner drives the engine of one namespace copy: one goroutine feeds it and carries out its
 // actions. Whatever may take long has a goroutine of its own.
 type copyRunner struct {
-	node   *Node
-	copy   Copy
-	name   string
-	epoch  uint64
-	ctx    context.Context
-	cancel context.CancelFunc
-	tasks  group // everything that touches copy
+	node  *Node
+	copy  Copy
+	name  string
+	epoch uint64
+	// replica is what writes here: one id as long as the copy is held.
+	replica crdt.ReplicaID
+	ctx     context.Context
+	cancel  context.CancelFunc
+	tasks   group // everything that touches copy
 
 	// exchange is ctx, and ends earlier when a fork is proved. Sessions run in it.
 	exchange     context.Context
@@ -66,7 +69,7 @@ func (n *Node) newRunner(c Copy) (*copyRunner, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &copyRunner{node: n, copy: c, name: c.Name(), gossip: g, peers: make(map[peersync.PeerID]linkUp)}
+	r := &copyRunner{node: n, copy: c, name: c.Name(), replica: c.Status().Replica, gossip: g, peers: make(map[peersync.PeerID]linkUp)}
 	r.ctx, r.cancel = context.WithCancel(n.ctx)
 	r.exchange, r.stopExchange = context.WithCancel(r.ctx)
 	r.inbox = newInbox(n.opts.Limits, &n.stats)

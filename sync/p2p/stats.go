@@ -28,6 +28,8 @@ type Stats struct {
 	Serves        uint64 // repair sessions served
 	ServeFailures uint64
 	ServesRefused uint64 // repair sessions refused because enough were running
+	RightsAsked   uint64 // questions about rights that were put to peers
+	RightsRefused uint64 // questions of peers refused because they were too many
 	ApplyFailures uint64
 	Alarms        uint64
 }
@@ -39,7 +41,7 @@ type counters struct {
 
 	gossipPublished, gossipReceived, gossipDropped, gossipRestarts, commitOverflows atomic.Uint64
 
-	pulls, pullFailures, serves, serveFailures, servesRefused, applyFailures, alarms atomic.Uint64
+	pulls, pullFailures, serves, serveFailures, servesRefused, rightsAsked, rightsRefused, applyFailures, alarms atomic.Uint64
 }
 
 // Stats returns the counters as they are now.
@@ -67,6 +69,8 @@ func (n *Node) Stats() Stats {
 		Serves:          c.serves.Load(),
 		ServeFailures:   c.serveFailures.Load(),
 		ServesRefused:   c.servesRefused.Load(),
+		RightsAsked:     c.rightsAsked.Load(),
+		RightsRefused:   c.rightsRefused.Load(),
 		ApplyFailures:   c.applyFailures.Load(),
 		Alarms:          c.alarms.Load(),
 	}
