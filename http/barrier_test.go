@@ -30,6 +30,10 @@ func (c *peers) PeerID() string       { return "self" }
 func (c *peers) Addresses() []string  { return nil }
 func (c *peers) AddPeer(string) error { return nil }
 func (c *peers) Halted(string) string { return "" }
+
+func (c *peers) AskRights(context.Context, string, string, int64, []crdt.ReplicaID) (int64, crdt.VersionVector, error) {
+	return 0, nil, nil
+}
 func (c *peers) Peers() (list []Peer) {
 	for _, p := range c.Sync(store.Default) {
 		list = append(list, Peer{ID: p.ID, Connected: p.Connected})

@@ -14,9 +14,10 @@ type Batch struct {
 	If  []BatchCondition `json:"if,omitempty" doc:"What must hold before anything happens, else 412."`
 }
 
-// BatchOp is one action on one target. The target is one of counter, flag, set, register and map,
+// BatchOp is one action on one target. The target is one of bounded, counter, flag, set, register and map,
 // each with a key; an action on a map has a path, but for the delete of the whole map.
 type BatchOp struct {
+	Bounded  string     `json:"bounded,omitempty"`
 	Counter  string     `json:"counter,omitempty"`
 	Flag     string     `json:"flag,omitempty"`
 	Set      string     `json:"set,omitempty"`
@@ -34,6 +35,7 @@ type BatchOp struct {
 
 // BatchCondition asks that an object has an ETag, or that it is absent.
 type BatchCondition struct {
+	Bounded  string `json:"bounded,omitempty"`
 	Counter  string `json:"counter,omitempty"`
 	Flag     string `json:"flag,omitempty"`
 	Set      string `json:"set,omitempty"`
@@ -107,7 +109,7 @@ func readObjectCondition(d *jsonReader) (objectCondition, error) {
 	case err != nil:
 		return c, err
 	case c.target == 0:
-		return c, d.fail("a condition names one target: counter, flag, set, register or map")
+		return c, d.fail("a condition names one target: bounded, counter, flag, set, register or map")
 	case c.want.given == c.absent:
 		return c, d.fail("a condition has either etag or absent")
 	}

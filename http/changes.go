@@ -44,7 +44,7 @@ type Changes struct {
 type Change struct {
 	Cursor string     `json:"cursor" doc:"Behind this change."`
 	Event  string     `json:"event" enum:"changed,removed,conflict,bookmark"`
-	Type   string     `json:"type,omitempty" enum:"counter,flag,map,register,set"`
+	Type   string     `json:"type,omitempty" enum:"bounded,counter,flag,map,register,set"`
 	Key    string     `json:"key,omitempty"`
 	Value  *jsonValue `json:"value,omitempty" doc:"With include=value, unless the object is removed or is a set or map above 64 KiB."`
 }

@@ -40,6 +40,16 @@ func feedValue(v View, object crdt.Path, h store.Head) (*jsonValue, error) {
 			return nil, err
 		}
 		value = number(n).appendTo(nil)
+	case crdt.Bounded:
+		live, err := v.Entries(object.Leaf(t))
+		if err != nil {
+			return nil, err
+		}
+		x, err := crdt.ReadEscrow(live)
+		if err != nil {
+			return nil, err
+		}
+		value = number(x.Value).appendTo(nil)
 	case crdt.Flag:
 		value = flagValue()
 	case crdt.Register:

@@ -1,6 +1,7 @@
 package http
 
 import (
+	"context"
 	"time"
 
 	"github.com/anabranchdb/anabranch/crdt"
@@ -22,6 +23,11 @@ type Cluster interface {
 	// Ask has a peer, or all if peer is empty, tell its clock at once: an Answered in Sync that is
 	// not before the call tells that it has.
 	Ask(ns, peer string)
+	// AskRights asks connected peers for rights to amount of a bounded counter, those that hold the
+	// replicas given first, until that much was given, all have answered or ctx ends. It returns how
+	// much was given, and the clock at which that is here. An error means that the namespace is not
+	// replicated at this moment.
+	AskRights(ctx context.Context, ns, key string, amount int64, first []crdt.ReplicaID) (given int64, clock crdt.VersionVector, err error)
 	// Halted tells why the exchange of the namespace has ended for good and what to do about it;
 	// it is empty while the exchange goes on.
 	Halted(ns string) string

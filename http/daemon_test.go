@@ -94,6 +94,13 @@ func (d *daemon) do(method, path, body string, headers ...string) result {
 	return result{d.t, resp.StatusCode, resp.Header, strings.TrimSuffix(string(b), "\n")}
 }
 
+// UnmarshalJSON reads what MarshalJSON writes.
+func (n *number) UnmarshalJSON(b []byte) error {
+	v, err := parseInteger(strings.Trim(string(b), `"`))
+	*n = number(crdt.Int128Of(v))
+	return err
+}
+
 var feedMember = regexp.MustCompile(`,"feed":"[A-Za-z0-9_-]+"`)
 
 // want checks the status and the body; "" stands for no body.

@@ -8,7 +8,7 @@ import (
 )
 
 // contents is what the objects of the examples hold, as a batch.
-const contents = `{"ops":[{"counter":"c","inc":5},{"set":"s","add":["a","b","c"]},{"register":"r","value":{"n":1}},{"flag":"f","enable":true},
+const contents = `{"ops":[{"bounded":"b","inc":5},{"counter":"c","inc":5},{"set":"s","add":["a","b","c"]},{"register":"r","value":{"n":1}},{"flag":"f","enable":true},
 	{"map":"m","path":["name"],"value":"Ada"},{"map":"m","path":["visits"],"inc":1},{"map":"m","path":["tags"],"add":["x","y"]},{"map":"m","path":["address","city"],"value":"Delft"}]}`
 
 // example is a request that succeeds at a daemon with these contents.
@@ -24,6 +24,9 @@ var examples = map[string]example{
 	"put-namespace":   {path: "/v1/ns/other", body: `{"storage":"memory"}`},
 	"drop-namespace":  {path: "/v1/ns/other?drop=local", first: "put-namespace"},
 	"list-keys":       {path: ns + "/keys?prefix=&limit=10"},
+	"get-bounded":     {path: ns + "/bounded/b"},
+	"change-bounded":  {path: ns + "/bounded/b", body: `{"inc":1}`},
+	"delete-bounded":  {path: ns + "/bounded/b", first: "change-bounded"},
 	"get-counter":     {path: ns + "/counters/c"},
 	"change-counter":  {path: ns + "/counters/c", body: `{"inc":1}`},
 	"delete-counter":  {path: ns + "/counters/c", first: "change-counter"},

@@ -43,12 +43,24 @@ type exporter struct {
 }
 
 func (x *exporter) run() error {
-	for _, part := range []func() error{x.counters, x.flags, x.maps, x.registers, x.sets} {
+	for _, part := range []func() error{x.bounded, x.counters, x.flags, x.maps, x.registers, x.sets} {
 		if err := part(); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func (x *exporter) bounded() error {
+	return x.scan(crdt.Bounded, func(key string, p crdt.Path, live []crdt.Entry) error {
+		e, err := crdt.ReadEscrow(live)
+		if err != nil || e.Value.Cmp(crdt.Int128{}) <= 0 {
+			return err
+		}
+		x.target(crdt.Bounded, key, nil)
+		x.b = number(e.Value).appendTo(append(x.b, `,"inc":`...))
+		return x.end("}")
+	})
 }
 
 func (x *exporter) counters() error {
@@ -70,7 +82,7 @@ func (x *exporter) registers() error {
 	})
 }
 
-// scan calls f for every counter, flag or register of the namespace.
+// scan calls f for every counter, bounded counter, flag or register of the namespace.
 func (x *exporter) scan(t crdt.Type, f func(key string, p crdt.Path, live []crdt.Entry) error) error {
 	for it, err := range x.v.Scan(crdt.Path(rune(t)), "") {
 		if err != nil {

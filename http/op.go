@@ -26,6 +26,7 @@ var actionNames = map[action]string{actInc: "inc", actReset: "reset", actEnable:
 
 // allowed are the actions of each type. At a field of a map every action has its place.
 var allowed = map[crdt.Type]action{
+	crdt.Bounded:  actInc | actDelete,
 	crdt.Counter:  actInc | actReset | actDelete,
 	crdt.Flag:     actEnable | actDelete,
 	crdt.Register: actValue | actDelete,
@@ -124,7 +125,7 @@ func (o *op) readAction(d *jsonReader, name string) (err error) {
 // check applies the rules that do not depend on what is stored.
 func (o *op) check(d *jsonReader, form opForm) error {
 	if form.targets && o.target == 0 {
-		return d.fail("an op names one target: counter, flag, set, register or map")
+		return d.fail("an op names one target: bounded, counter, flag, set, register or map")
 	}
 	if o.action == 0 {
 		return d.fail("an op has an action")
@@ -250,6 +251,9 @@ func (o *op) at() crdt.Path { return crdt.Object(o.target, o.key).Fields(o.path.
 func (o *op) leaf() crdt.Path {
 	switch o.action {
 	case actInc, actReset:
+		if o.target == crdt.Bounded {
+			return o.at().Leaf(crdt.Bounded)
+		}
 		return o.at().Leaf(crdt.Counter)
 	case actEnable:
 		return o.at().Leaf(crdt.Flag)
@@ -261,7 +265,8 @@ func (o *op) leaf() crdt.Path {
 
 // opResult is what an op answers: a counter's value, or what changed in a set, or nothing.
 type opResult struct {
-	Value   *number `json:"value,omitempty" doc:"After inc and reset: the counter's value."`
+	Value   *number `json:"value,omitempty" doc:"After inc and reset: the value of the counter, or bounded counter."`
+	Rights  *number `json:"rights,omitempty" doc:"After inc of a bounded counter: how much may be taken at this daemon."`
 	Added   *int    `json:"added,omitempty" doc:"After add and remove: how many members were absent and are there now."`
 	Removed *int    `json:"removed,omitempty" doc:"After add and remove: how many members were there and were removed."`
 }
@@ -270,6 +275,9 @@ type opResult struct {
 func (o *op) apply(tx Tx, seen crdt.VersionVector) (opResult, error) {
 	switch o.action {
 	case actInc:
+		if o.target == crdt.Bounded {
+			return o.stock(tx)
+		}
 		if err := tx.Increment(o.leaf(), o.inc); err != nil {
 			return opResult{}, err
 		}
@@ -287,7 +295,7 @@ func (o *op) apply(tx Tx, seen crdt.VersionVector) (opResult, error) {
 		return opResult{}, o.assign(tx, seen)
 	}
 	_, err := tx.Delete(o.at(), seen)
-	return opResult{}, err
+	return opResult{}, o.refused(tx, err)
 }
 
 func counterResult(tx Tx, leaf crdt.Path) (opResult, error) {

@@ -24,6 +24,23 @@ func (amount) Schema(huma.Registry) *huma.Schema {
 
 const decimalPattern = "^-?[0-9]+$"
 
+// rights is what ask takes.
+type rights struct{}
+
+// Schema describes it.
+func (rights) Schema(huma.Registry) *huma.Schema {
+	return &huma.Schema{
+		Description: "How much it shall be possible to take at this daemon: from 1, within 64 bits, or a string of its decimal digits.",
+		OneOf:       []*huma.Schema{{Type: huma.TypeInteger, Minimum: new(float64(1))}, {Type: huma.TypeString, Pattern: "^0*[1-9][0-9]*$"}},
+	}
+}
+
+// TransformSchema says that it is one of the two.
+func (BoundedOp) TransformSchema(_ huma.Registry, s *huma.Schema) *huma.Schema {
+	s.MinProperties, s.MaxProperties = new(1), new(1)
+	return s
+}
+
 // TransformSchema says that it is one of the two.
 func (CounterOp) TransformSchema(_ huma.Registry, s *huma.Schema) *huma.Schema {
 	s.MinProperties, s.MaxProperties = new(1), new(1)

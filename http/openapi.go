@@ -19,7 +19,7 @@ func apiConfig(version string) huma.Config {
 		Info: &huma.Info{
 			Title:   "Anabranch",
 			Version: version,
-			Description: "Replicated counters, flags, sets, registers and maps over HTTP. docs/API.md is the manual. Every GET is answered to HEAD, too, without the body. " +
+			Description: "Replicated counters, bounded counters, flags, sets, registers and maps over HTTP. docs/API.md is the manual. Every GET is answered to HEAD, too, without the body. " +
 				"A path that is none of these is 404 not-found, another method 405 method-not-allowed with Allow, and a request that is no HTTP, or whose headers have more than 192 KiB, 400 or 431 in plain text.",
 			License: &huma.License{Name: "Apache License 2.0", Identifier: "Apache-2.0"},
 		},
@@ -69,6 +69,7 @@ func closeSchema(schemas huma.Registry, s *huma.Schema, closed map[*huma.Schema]
 // tags are the groups of routes.
 var tags = []*huma.Tag{
 	{Name: "namespaces", Description: "What is replicated together. A daemon holds some of those of its cluster."},
+	{Name: "bounded counters", Description: "Integers that are never below 0: a daemon takes what it has rights for, and asks others for theirs."},
 	{Name: "counters", Description: "Integers to which everybody adds."},
 	{Name: "flags", Description: "On or off; turning on wins against turning off at the same time."},
 	{Name: "sets", Description: "Sets of strings, in which an add wins against a removal that did not see it."},
@@ -100,7 +101,7 @@ var queryParams = map[string]*huma.Param{
 		Description: "How many items a page has at most; above 1000 counts as 1000."},
 	"prefix": {Schema: &huma.Schema{Type: "string"}, Description: "Only names that begin with it."},
 	"shape":  {Schema: &huma.Schema{Type: "string", Enum: []any{"plain", "typed"}, Default: "plain"}, Description: "What the reply looks like."},
-	"type":   {Schema: &huma.Schema{Type: "string", Enum: []any{"counter", "flag", "map", "register", "set"}}, Description: "Only objects of this type."},
+	"type":   {Schema: &huma.Schema{Type: "string", Enum: []any{"bounded", "counter", "flag", "map", "register", "set"}}, Description: "Only objects of this type."},
 }
 
 // pathParams describe the names in paths.

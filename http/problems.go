@@ -28,6 +28,11 @@ type Problem struct {
 	// Missing is set for not-yet-visible.
 	Missing uint64 `json:"missing,omitempty" doc:"With not-yet-visible: how many changes of the token are missing here."`
 
+	// Rights and Value are set for insufficient-rights.
+	Rights *number `json:"rights,omitempty" doc:"With insufficient-rights: how much may be taken at this daemon."`
+	Value  *number `json:"value,omitempty" doc:"With insufficient-rights: the value of the bounded counter as this daemon sees it."`
+
+	lacks  crdt.Int128 // the rights that are missing, 0 for all other kinds
 	header http.Header
 }
 
@@ -82,6 +87,7 @@ var (
 	kindMethodNotAllowed  = kind{"method-not-allowed", 405, "The resource has no such method"}
 	kindNotAcceptable     = kind{"not-acceptable", 406, "The resource has no representation that is accepted"}
 	kindInProgress        = kind{"idempotency-in-progress", 409, "The request with this idempotency key is still running"}
+	kindRights            = kind{"insufficient-rights", 409, "This daemon has no rights to take that much"}
 	kindCursorExpired     = kind{"cursor-expired", 410, "The cursor is too old"}
 	kindPrecondition      = kind{"precondition-failed", 412, "The object is not as the request asks for"}
 	kindTooLarge          = kind{"too-large", 413, "A limit is exceeded"}
@@ -100,7 +106,7 @@ var (
 // kinds are all of them, in the order of their statuses.
 var kinds = []kind{
 	kindBadRequest, kindBadContext, kindBadCursor, kindForbidden, kindNotFound, kindNamespaceNotFound, kindMethodNotAllowed, kindNotAcceptable,
-	kindInProgress, kindCursorExpired, kindPrecondition, kindTooLarge, kindMediaType, kindKeyReused, kindOverflow, kindWrongType, kindRateLimited, kindInternal,
+	kindInProgress, kindRights, kindCursorExpired, kindPrecondition, kindTooLarge, kindMediaType, kindKeyReused, kindOverflow, kindWrongType, kindRateLimited, kindInternal,
 	kindNotYetVisible, kindShuttingDown, kindStoreBusy, kindDiskFull,
 }
 
@@ -108,6 +114,7 @@ var kinds = []kind{
 var kindMembers = map[kind][]string{
 	kindTooLarge:      {"limit"},
 	kindNotYetVisible: {"missing"},
+	kindRights:        {"rights", "value"},
 }
 
 func (k kind) with(format string, args ...any) *Problem {
@@ -138,6 +145,7 @@ var rows = []struct {
 	{store.ErrLargeSide, kindTooLarge, store.MaxSideValueBytes, "the reply has more bytes than are kept for an idempotency key: change less in one request, or send no key"},
 	{store.ErrTooLarge, kindTooLarge, 0, "the change is more than one delta can carry: delete the counters of the map in parts"},
 	{crdt.ErrOverflow, kindOverflow, 0, "the value of the counter, as this daemon sees it, would leave the range of 64-bit integers"},
+	{crdt.ErrRights, kindRights, 0, "this daemon has no rights to all that would be taken of a bounded counter"},
 	{crdt.ErrTooLarge, kindTooLarge, crdt.MaxValueBytes, "a value has at most 262144 bytes"},
 	{crdt.ErrLongName, kindTooLarge, crdt.MaxNameBytes, "a key, a member or a field name has at most 1024 bytes"},
 	{crdt.ErrDeepPath, kindTooLarge, crdt.MaxPathDepth, "a path has at most 32 fields"},

@@ -29,6 +29,7 @@ var provocations = map[string]func(d *daemon) result{
 	"namespace-not-found": func(d *daemon) result { return d.do("GET", "/v1/ns/nope/keys", "") },
 	"method-not-allowed":  func(d *daemon) result { return d.do("POST", ns+"/registers/r", `1`) },
 	"not-acceptable":      func(d *daemon) result { return d.do("GET", ns+"/keys", "", "Accept: text/html") },
+	"insufficient-rights": func(d *daemon) result { return d.do("POST", ns+"/bounded/b", `{"inc":-1}`) },
 	"cursor-expired": func(d *daemon) result {
 		c := d.poll("timeout=0s")
 		d.replace(store.MemoryOptions()) // a copy that begins anew

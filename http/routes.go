@@ -9,6 +9,7 @@ import (
 // The patterns of resources. A name is one segment; {path} is one or more.
 const (
 	nsPattern       = "/v1/ns/{ns}"
+	boundedPattern  = nsPattern + "/bounded/{key}"
 	counterPattern  = nsPattern + "/counters/{key}"
 	flagPattern     = nsPattern + "/flags/{key}"
 	setPattern      = nsPattern + "/sets/{key}"
@@ -22,7 +23,7 @@ const (
 // routes is the table of all that this version answers.
 func routes() []route {
 	var all []route
-	for _, group := range [][]route{namespaceRoutes(), counterRoutes(), flagRoutes(), setRoutes(), registerRoutes(), mapRoutes(), bulkRoutes(), daemonRoutes()} {
+	for _, group := range [][]route{namespaceRoutes(), boundedRoutes(), counterRoutes(), flagRoutes(), setRoutes(), registerRoutes(), mapRoutes(), bulkRoutes(), daemonRoutes()} {
 		all = append(all, group...)
 	}
 	return all
@@ -40,6 +41,20 @@ func namespaceRoutes() []route {
 			query: []string{"drop"}, status: 204, handle: deleteNamespace},
 		{method: "GET", pattern: nsPattern + "/keys", id: "list-keys", tag: tag, summary: "List objects",
 			query: []string{"type", "prefix", "limit", "cursor"}, token: true, gives: Keys{}, status: 200, handle: read(getKeys)},
+	}
+}
+
+func boundedRoutes() []route {
+	const tag = "bounded counters"
+	return []route{
+		{method: "GET", pattern: boundedPattern, id: "get-bounded", tag: tag, object: crdt.Bounded, summary: "Read a bounded counter, and what may be taken of it here",
+			token: true, gives: Bounded{}, status: 200, handle: read(getBounded)},
+		{method: "POST", pattern: boundedPattern, id: "change-bounded", tag: tag, object: crdt.Bounded, summary: "Add to a bounded counter, take from it, or ask for rights",
+			doc:   "To take needs rights, of this daemon: without them 409. Within the time of Prefer: wait peers are asked for theirs. ask answers 200 when that much may be taken here, 202 when not.",
+			token: true, takes: BoundedOp{}, bodyLimit: maxOpsBytes, gives: Bounded{}, status: 200, fails: []kind{kindOverflow, kindRights}, handle: postBounded},
+		{method: "DELETE", pattern: boundedPattern, id: "delete-bounded", tag: tag, object: crdt.Bounded, summary: "Take everything of a bounded counter",
+			doc:   "That needs all rights: without them 409. Within the time of Prefer: wait peers are asked for theirs.",
+			token: true, status: 204, fails: []kind{kindRights}, handle: deleteBounded},
 	}
 }
 
@@ -120,7 +135,7 @@ func bulkRoutes() []route {
 	const tag = "many objects"
 	return []route{
 		{method: "POST", pattern: nsPattern + "/batch", id: "batch", tag: tag, summary: "Change many objects, all or nothing",
-			token: true, takes: Batch{}, bodyLimit: maxOpsBytes, gives: BatchResults{}, status: 200, fails: []kind{kindPrecondition, kindOverflow, kindWrongType}, handle: postBatch},
+			token: true, takes: Batch{}, bodyLimit: maxOpsBytes, gives: BatchResults{}, status: 200, fails: []kind{kindPrecondition, kindOverflow, kindWrongType, kindRights}, handle: postBatch},
 		{method: "GET", pattern: nsPattern + "/conflicts", id: "list-conflicts", tag: tag, summary: "List objects with more than one concurrent value",
 			query: []string{"limit", "cursor"}, token: true, gives: Conflicts{}, status: 200, handle: read(getConflicts)},
 		{method: "GET", pattern: nsPattern + "/export", id: "export", tag: tag, summary: "Stream everything visible as lines of ops",

@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/anabranchdb/anabranch/crdt"
 	"github.com/anabranchdb/anabranch/store"
 	"github.com/danielgtaylor/huma/v2"
 )
@@ -24,6 +25,7 @@ type sample struct {
 
 // sampleState is what the daemon of the samples holds: the body of a batch.
 const sampleState = `{"ops":[
+	{"bounded":"seats","inc":10},
 	{"counter":"visits","inc":42},
 	{"flag":"beta","enable":true},
 	{"set":"cart","add":["apples","pears","plums"]},
@@ -144,6 +146,8 @@ func exampleProblem(k kind) *Problem {
 		p.Limit = maxItems
 	case kindNotYetVisible:
 		p.Missing = 3
+	case kindRights:
+		p.Rights, p.Value = new(number(crdt.Int128Of(4))), new(number(crdt.Int128Of(10)))
 	}
 	return p
 }
@@ -158,6 +162,7 @@ var exampleDetails = map[kind]string{
 	kindNamespaceNotFound: "names that begin with an underscore are the system's",
 	kindMethodNotAllowed:  "POST is not a method of this resource; it has DELETE, GET, HEAD, PUT",
 	kindNotAcceptable:     "the reply is application/json, which the Accept header leaves out",
+	kindRights:            `6 are to be taken of the bounded counter "seats"; this daemon has the rights to 4 of 10`,
 	kindCursorExpired:     expiredDetail,
 	kindPrecondition:      "the object does not have the ETag",
 	kindTooLarge:          "a request has at most 1000 items: ops, members to add and to remove, and conditions",

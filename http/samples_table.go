@@ -17,7 +17,22 @@ var samples = map[string][]sample{
 		{name: "of-a-type", summary: "Sets whose key begins with c", target: exampleNS + "/keys?type=set&prefix=c&limit=10", status: 200,
 			reply: `{"keys":[{"type":"set","key":"cart"}],"feed":"` + exampleCursor + `"}`},
 		{name: "a-page", summary: "A page with more behind it", target: exampleNS + "/keys?limit=2", status: 200,
-			reply: `{"keys":[{"type":"counter","key":"visits"},{"type":"flag","key":"beta"}],"next":"` + exampleCursor + `","feed":"` + exampleCursor + `"}`},
+			reply: `{"keys":[{"type":"bounded","key":"seats"},{"type":"counter","key":"visits"}],"next":"` + exampleCursor + `","feed":"` + exampleCursor + `"}`},
+	},
+
+	"get-bounded": {
+		{name: "seats", target: exampleNS + "/bounded/seats", status: 200, reply: `{"type":"bounded","key":"seats","value":10,"rights":10}`},
+	},
+	"change-bounded": {
+		{name: "add", target: exampleNS + "/bounded/seats", body: `{"inc":5}`, status: 200, reply: `{"type":"bounded","key":"seats","value":15,"rights":15}`},
+		{name: "take", target: exampleNS + "/bounded/seats", body: `{"inc":-3}`, status: 200, reply: `{"type":"bounded","key":"seats","value":7,"rights":7}`},
+		{name: "ask", summary: "As much may be taken here", target: exampleNS + "/bounded/seats", body: `{"ask":8}`, status: 200,
+			reply: `{"type":"bounded","key":"seats","value":10,"rights":10}`},
+		{name: "ask-in-vain", summary: "Nobody has as much", target: exampleNS + "/bounded/seats", body: `{"ask":11}`, status: 202,
+			reply: `{"type":"bounded","key":"seats","value":10,"rights":10}`},
+	},
+	"delete-bounded": {
+		{name: "seats", target: exampleNS + "/bounded/seats", status: 204},
 	},
 
 	"get-counter": {
@@ -123,7 +138,8 @@ var samples = map[string][]sample{
 		{name: "none", target: exampleNS + "/conflicts", status: 200, reply: `{"conflicts":[]}`},
 	},
 	"export": {
-		{name: "all", target: exampleNS + "/export", status: 200, reply: `{"counter":"visits","inc":42}
+		{name: "all", target: exampleNS + "/export", status: 200, reply: `{"bounded":"seats","inc":10}
+{"counter":"visits","inc":42}
 {"flag":"beta","enable":true}
 {"map":"ada","path":["address","city"],"value":"Delft"}
 {"map":"ada","path":["name"],"value":"Ada"}
@@ -158,7 +174,7 @@ data: {"cursor":"` + exampleCursor + `","event":"changed","type":"set","key":"ca
 	},
 	"get-status": {
 		{name: "status", target: "/v1/status", status: 200, reply: `{"version":"0.1.0","peer_id":"` + examplePeer + `","uptime_seconds":3600,"addresses":["/ip4/192.0.2.7/tcp/7701/p2p/` + examplePeer + `"],` +
-			`"namespaces":[{"name":"default","replica_id":"6f1ce7b02a04d0f3","objects":5,"entries":10,"context":"` + exampleCursor + `"}],"disk_bytes":65536}`},
+			`"namespaces":[{"name":"default","replica_id":"6f1ce7b02a04d0f3","objects":6,"entries":11,"context":"` + exampleCursor + `"}],"disk_bytes":65536}`},
 	},
 	"list-peers": {
 		{name: "one", target: "/v1/peers", status: 200, reply: `{"peers":[{"id":"` + examplePeer + `","connected":true,"addresses":["/ip4/192.0.2.7/tcp/7701"]}]}`},
@@ -174,5 +190,5 @@ data: {"cursor":"` + exampleCursor + `","event":"changed","type":"set","key":"ca
 
 const (
 	exampleNS   = "/v1/ns/default"
-	exampleSync = `{"converged":false,"context":"` + exampleCursor + `","peers":[{"id":"` + examplePeer + `","state":"connected","missing_here":2,"missing_there":10,"last_exchange":"2026-01-02T03:04:05Z"}]}`
+	exampleSync = `{"converged":false,"context":"` + exampleCursor + `","peers":[{"id":"` + examplePeer + `","state":"connected","missing_here":2,"missing_there":11,"last_exchange":"2026-01-02T03:04:05Z"}]}`
 )

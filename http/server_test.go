@@ -122,7 +122,10 @@ func (*fake) Addresses() []string      { return []string{"/ip4/127.0.0.1/tcp/1/p
 func (*fake) Ask(string, string)       {}
 func (*fake) Peers() []Peer            { return []Peer{{ID: "a", Connected: true}} }
 func (f *fake) Sync(string) []PeerSync { return f.sync }
-func (f *fake) Halted(string) string   { return f.halted }
+func (f *fake) AskRights(context.Context, string, string, int64, []crdt.ReplicaID) (int64, crdt.VersionVector, error) {
+	return 0, nil, nil
+}
+func (f *fake) Halted(string) string { return f.halted }
 func (f *fake) AddPeer(addr string) error {
 	if !strings.HasPrefix(addr, "/") {
 		return errors.New("no multiaddr")
@@ -320,7 +323,7 @@ func TestOpenAPI(t *testing.T) {
 		t.Errorf("%d operations for %d routes", listed, len(routes()))
 	}
 	for name, s := range spec.Components.Schemas {
-		request := slices.Contains([]string{"Barrier", "Batch", "BatchCondition", "BatchOp", "CounterOp", "MapOp", "MapOps", "NamespaceOptions", "NewPeer", "SetOp"}, name)
+		request := slices.Contains([]string{"Barrier", "BoundedOp", "Batch", "BatchCondition", "BatchOp", "CounterOp", "MapOp", "MapOps", "NamespaceOptions", "NewPeer", "SetOp"}, name)
 		if closed := s.AdditionalProperties != nil && !*s.AdditionalProperties; closed != request {
 			t.Errorf("%s: closed is %v", name, closed)
 		}

@@ -61,6 +61,8 @@ type Tx interface {
 	Enable(p crdt.Path) error
 	Add(p crdt.Path) (bool, error)
 	Remove(p crdt.Path, seen crdt.VersionVector) (bool, error)
+	Stock(p crdt.Path, amount int64) error
+	Replica() crdt.ReplicaID
 	Delete(prefix crdt.Path, seen crdt.VersionVector) (bool, error)
 	PutSide(key string, value []byte, keep time.Duration) error
 }

@@ -4,6 +4,9 @@ import (
 	"github.com/anabranchdb/anabranch/crdt"
 )
 
+// Replica returns the id of the replica that the transaction writes as.
+func (t *Tx) Replica() crdt.ReplicaID { return t.self }
+
 // Stock adds amount to the bounded counter at p, or takes from it if amount is negative; 0 changes
 // nothing. It returns crdt.ErrRights when this replica has no rights to what is to be taken, and
 // crdt.ErrOverflow when the value as seen here would leave int64.
