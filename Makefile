@@ -6,10 +6,10 @@ BINARY  := dist/anabranch
 LINT    := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
 .DEFAULT_GOAL := help
-.PHONY: help build test race e2e sim fuzz bench lint fmt demo image clean
+.PHONY: help build test race e2e sim fuzz bench bench-http lint fmt demo image clean
 
 help: ## Print this help
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## Build the daemon into dist/
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o $(BINARY) ./cmd/anabranch
@@ -32,7 +32,11 @@ fuzz: ## Each fuzz target for a while: make fuzz TIME=1m
 	test/fuzz.sh $(or $(TIME),20s)
 
 bench: ## Benchmarks, with the yardsticks that they are compared with
-	$(GO) test -run '^$$' -bench . -benchtime $(or $(TIME),2s) ./store ./delta ./http ./sync/...
+	$(GO) test -run '^$$' -bench . -skip 'BenchmarkRoutes|BenchmarkFanOut' -benchtime $(or $(TIME),2s) ./store ./delta ./http ./sync/...
+
+bench-http: ## Every route against bare net/http, by 1 and 64 connections; a feed of 256 readers
+	$(GO) test -run '^$$' -bench BenchmarkRoutes -benchtime $(or $(TIME),300ms) -timeout 0 ./http
+	$(GO) test -run '^$$' -bench BenchmarkFanOut -benchtime 20000x -timeout 0 ./http
 
 lint: ## gofmt and golangci-lint
 	@test -z "$$(gofmt -l .)" || { gofmt -l .; exit 1; }

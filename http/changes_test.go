@@ -401,6 +401,8 @@ func TestStalledReaderIsDropped(t *testing.T) {
 func TestFollowers(t *testing.T) {
 	d := newDaemon(t)
 	const readers, keys = 64, 20
+	all, stop := context.WithTimeout(t.Context(), time.Minute) // who has lost the end would wait for ever
+	defer stop()
 	models := make([]map[string]string, readers)
 	var wg sync.WaitGroup
 	for i := range readers {
@@ -409,7 +411,7 @@ func TestFollowers(t *testing.T) {
 		patience := []int{1000, 7, 40, 1}[i/2%4] // changes until it is cut off
 		wg.Go(func() {
 			for at, ended := "", false; !ended; {
-				ctx, cancel := context.WithCancel(t.Context())
+				ctx, cancel := context.WithCancel(all)
 				r := bufio.NewReader(d.open(ctx, media, "since=start&include=value", "Last-Event-ID: "+at).Body)
 				for n := 0; n < patience && !ended; n++ {
 					c, err := nextChange(t, r)

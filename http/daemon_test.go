@@ -208,3 +208,11 @@ func esc(prefix string, names ...string) string {
 }
 
 const ns = "/v1/ns/default"
+
+// collection returns the segment of paths that stands for a type.
+func collection(typ string) string {
+	if typ == "bounded" || typ == "presence" {
+		return typ
+	}
+	return typ + "s"
+}

@@ -51,11 +51,11 @@ func (n stillNamespace) Commit(ctx context.Context, fn func(Tx) error) (store.Re
 	return r, err
 }
 
-// fuzzHandler returns a handler on a memory store with the contents of the examples, and what wraps
-// the store.
+// fuzzHandler returns a handler on a memory store with the state of the samples, and what wraps the
+// store.
 func fuzzHandler(f *testing.F, wrap func(Store) Store) *Handler {
 	d := newDaemon(f)
-	d.do("POST", ns+"/batch", contents).ok(200)
+	d.do("POST", ns+"/batch", sampleState).ok(200)
 	d.h.Attach(wrap(Adapt(d.store)), &peers{known: map[string]*fakePeer{}})
 	return d.h
 }
@@ -146,22 +146,24 @@ func FuzzRequest(f *testing.F) {
 	h := fuzzHandler(f, func(s Store) Store { return still{s} })
 	jsonHeader := "Content-Type: application/json"
 	for i, rt := range routes() {
-		e := examples[rt.id]
-		f.Add(rt.method, e.path, jsonHeader, e.body)
-		f.Add("HEAD", e.path, "", "")
-		f.Add("OPTIONS", e.path, "Origin: http://evil.example", "")
-		path, _, _ := strings.Cut(e.path, "?")
+		for _, x := range samples[rt.id] {
+			f.Add(rt.method, x.target, jsonHeader+"\r\n"+strings.Join(x.headers, "\r\n"), x.body)
+		}
+		x := samples[rt.id][0]
+		f.Add("HEAD", x.target, "", "")
+		f.Add("OPTIONS", x.target, "Origin: http://evil.example", "")
+		path, _, _ := strings.Cut(x.target, "?")
 		for _, q := range wildQueries {
-			f.Add(rt.method, path+"?"+q, jsonHeader, e.body)
+			f.Add(rt.method, path+"?"+q, jsonHeader, x.body)
 		}
 		for _, header := range wildHeaders {
-			f.Add(rt.method, e.path, header, e.body)
+			f.Add(rt.method, x.target, header, x.body)
 		}
 		for _, b := range []string{"", "{}", "[]", "null", `{"ops":null}`, `{"ops":[{}]}`, "\xff", `{"inc":1e400}`, strings.Repeat("[", 200)} {
-			f.Add(rt.method, e.path, jsonHeader, b)
+			f.Add(rt.method, x.target, jsonHeader, b)
 		}
-		f.Add(rt.method, esc(path, hurtful[i%len(hurtful)]), "", e.body)
-		f.Add(rt.method, strings.Replace(path, "/s", esc("", hurtful[(i*7)%len(hurtful)]), 1), jsonHeader, e.body)
+		f.Add(rt.method, esc(path, hurtful[i%len(hurtful)]), "", x.body)
+		f.Add(rt.method, esc(path[:strings.LastIndex(path, "/")], hurtful[i*7%len(hurtful)]), jsonHeader, x.body)
 	}
 	for _, target := range []string{"*", "/", "//", "/v1/../v1/ns", "http://localhost/v1/ns", "localhost:7700", "/v1/ns/%", "/v1/ns/default/maps/m/fields/" + strings.Repeat("a/", 33), "?", "/v1/ns?#"} {
 		f.Add("GET", target, "", "")
@@ -196,7 +198,7 @@ func clearAll(t *testing.T, h *Handler, ns string) {
 func FuzzOps(f *testing.F) {
 	h := fuzzHandler(f, func(s Store) Store { return s })
 	const copied = "/v1/ns/copy"
-	f.Add(contents)
+	f.Add(sampleState)
 	for _, ops := range []string{
 		`{"counter":"c","inc":"9223372036854775807"},{"counter":"c","reset":true},{"counter":"c","inc":-1}`, `{"counter":"z","inc":1},{"counter":"z","inc":-1}`,
 		`{"set":"s","add":["a","","a"],"remove":["a"]}`, `{"set":"s","add":["` + strings.Repeat("é", 600) + `"]}`, `{"register":"\u0000","value":{"a":[1.0e5,null,"\ud83d\ude00"]}}`,

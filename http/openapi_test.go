@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/anabranchdb/anabranch/crdt"
+	"github.com/anabranchdb/anabranch/store"
 )
 
 // sampleCluster has the peer of the examples. It does not answer when it is asked.
@@ -26,8 +27,10 @@ func (*sampleCluster) Peers() []Peer {
 }
 
 // newSampleDaemon returns a daemon that holds sampleState.
-func newSampleDaemon(t *testing.T) *daemon {
-	d := newDaemon(t)
+func newSampleDaemon(t testing.TB) *daemon { return openSampleDaemon(t, store.MemoryOptions()) }
+
+func openSampleDaemon(t testing.TB, opts store.Options) *daemon {
+	d := openDaemon(t, opts)
 	d.do("POST", ns+"/batch", sampleState).ok(200)
 	d.h.Attach(Adapt(d.store), &sampleCluster{fake{sync: []PeerSync{{ID: examplePeer, Connected: true,
 		Clock: crdt.VersionVector{9: 2}, LastExchange: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}}}})
