@@ -215,6 +215,20 @@ func (o CounterOps) Reset() *Result { return o.t.add(op{"reset": true}) }
 // Delete is the same as Reset.
 func (o CounterOps) Delete() *Result { return o.t.add(op{"delete": true}) }
 
+// BoundedOps are operations on a bounded counter in a batch.
+type BoundedOps struct{ t target }
+
+// Bounded names a bounded counter.
+func (b *Batch) Bounded(key string) BoundedOps {
+	return BoundedOps{target{b: b, typ: TypeBounded, key: key}}
+}
+
+// Inc adds n. A negative n takes, which fails, and the batch with it, without the rights: nobody is asked.
+func (o BoundedOps) Inc(n int64) *Result { return o.t.add(op{"inc": onWire(n)}) }
+
+// Delete takes everything, which fails without all rights.
+func (o BoundedOps) Delete() *Result { return o.t.add(op{"delete": true}) }
+
 // FlagOps are operations on a flag in a batch.
 type FlagOps struct{ t target }
 

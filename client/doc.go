@@ -1,5 +1,4 @@
-// Package client is the client of a daemon's HTTP API: typed handles of counters, flags, sets,
-// registers and maps, batches, the feed of changes, export, and what the commands of the program need.
+// Package client is the client of a daemon's HTTP API: typed handles of all its types of data, batches, the feed of changes, export, and what the commands of the program need.
 //
 //	c, err := client.New("http://127.0.0.1:7700", client.Options{})
 //	ns := c.Namespace("default")

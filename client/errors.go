@@ -41,6 +41,7 @@ var (
 	ErrCursorExpired      error = kind("cursor-expired")          // the feed has forgotten what followed; see Namespace.Changes
 	ErrPreconditionFailed error = kind("precondition-failed")     // IfMatch, IfAbsent or a condition of a batch
 	ErrTooLarge           error = kind("too-large")               // a limit, which the extension "limit" has
+	ErrInsufficientRights error = kind("insufficient-rights")     // a bounded counter: this daemon may not take so much
 	ErrInProgress         error = kind("idempotency-in-progress") // the first call with this key is still running
 	ErrKeyReused          error = kind("idempotency-key-reused")  // the key was used for another call
 	ErrOverflow           error = kind("overflow")                // the counter would leave 64 bits

@@ -102,6 +102,34 @@ func TestFlag(t *testing.T) {
 	same(t, collect(t, ns.Keys(ctx)), []client.Key{{Type: client.TypeFlag, Key: "x"}})
 }
 
+func TestBounded(t *testing.T) {
+	ctx, ns := t.Context(), defaultNamespace(t)
+	b := ns.Bounded("seats")
+	if _, err := b.Get(ctx); !errors.Is(err, client.ErrNotFound) {
+		t.Fatalf("absent: %v", err)
+	}
+	r := must(b.Inc(ctx, 1<<60))(t)
+	same(t, r.Value.String()+" "+r.Rights.String(), "1152921504606846976 1152921504606846976")
+	must(b.Inc(ctx, -(1<<60 - 10)))(t)
+	var p *client.Problem
+	_, err := b.Inc(ctx, -11)
+	if rights := 0; !errors.Is(err, client.ErrInsufficientRights) || !errors.Is(err, client.ErrConflict) || !errors.As(err, &p) || !p.Extension("rights", &rights) || rights != 10 {
+		t.Fatalf("too much: %v", err)
+	}
+	_, reached, err := b.Ask(ctx, 10)
+	same(t, []any{reached, err}, []any{true, error(nil)})
+	_, reached, err = b.Ask(ctx, 11)
+	same(t, []any{reached, err}, []any{false, error(nil)})
+	batch := ns.Batch()
+	batch.Bounded("seats").Inc(-3)
+	sold := batch.Counter("sold").Inc(3)
+	check(t, batch.Commit(ctx))
+	same(t, sold.Value.String(), "3")
+	same(t, must(b.Get(ctx))(t).Value.String(), "7")
+	check(t, b.Delete(ctx))
+	same(t, collect(t, ns.Keys(ctx, client.OfType(client.TypeBounded))), []client.Key{})
+}
+
 type settings struct {
 	Theme string `json:"theme"`
 	Level int    `json:"level"`

@@ -13,6 +13,7 @@ type Type string
 
 // The types, in the order in which lists have them.
 const (
+	TypeBounded  Type = "bounded"
 	TypeCounter  Type = "counter"
 	TypeFlag     Type = "flag"
 	TypeMap      Type = "map"
@@ -21,7 +22,9 @@ const (
 )
 
 // segments are what the types are called in paths.
-var segments = map[Type]string{TypeCounter: "counters", TypeFlag: "flags", TypeMap: "maps", TypeRegister: "registers", TypeSet: "sets"}
+var segments = map[Type]string{
+	TypeBounded: "bounded", TypeCounter: "counters", TypeFlag: "flags", TypeMap: "maps", TypeRegister: "registers", TypeSet: "sets",
+}
 
 // Storage is where a daemon keeps a namespace.
 type Storage string
