@@ -192,6 +192,28 @@ func TestSettleBounded(t *testing.T) {
 	}
 }
 
+// Two replicas can settle at the same time, at different cuts. For each cell the later one counts.
+func TestConcurrentEscrowRecords(t *testing.T) {
+	gave := func(p uint64, given ...Grant) EscrowCell { return EscrowCell{Lineage: 1, P: total(p), Given: given} }
+	took := func(n uint64) EscrowCell { return EscrowCell{Lineage: 1, N: total(n)} }
+	early := escrowRecord(4, 1, EscrowRow{1, gave(3, Grant{2, total(3)})}, EscrowRow{2, took(3)})
+	last := gave(5, Grant{2, total(3)}, Grant{3, total(2)})
+	late := escrowRecord(5, 1, EscrowRow{1, last}, EscrowRow{2, took(3)}, EscrowRow{3, took(2)})
+	now := gave(6, last.Given...)
+	for _, records := range [][]Entry{{early, late}, {late, early}} {
+		live := append([]Entry{escrowCell(1, 9, 1, now), escrowCell(2, 9, 1, took(3)), escrowCell(3, 9, 1, took(2))}, records...)
+		x, err := ReadEscrow(live)
+		if err != nil || x.Value != Int128Of(1) || len(x.Rights) != 1 || x.Rights[1] != Int128Of(1) {
+			t.Errorf("%+v, %v", x, err)
+		}
+		for _, r := range []ReplicaID{2, 3} {
+			if e := Settle(live, seats, Dot{Replica: r, Seq: 20}, 1); len(e.Add) > 0 || !slices.Equal(e.Kill, []Dot{{r, 9}}) {
+				t.Errorf("%v settles %+v", r, e)
+			}
+		}
+	}
+}
+
 // A record that would be larger than a value is not written: the cells stay, with the value 0.
 func TestSettleTooLarge(t *testing.T) {
 	var given []Grant
