@@ -1,6 +1,11 @@
 package delta
 
-import "github.com/anabranchdb/anabranch/crdt"
+import (
+	"cmp"
+	"slices"
+
+	"github.com/anabranchdb/anabranch/crdt"
+)
 
 // Run is one start of a daemon on a namespace copy: the first seq it issued and a random nonce.
 // Two nonces for one first seq prove that a replica id is used twice.
@@ -11,6 +16,29 @@ type Run struct {
 
 // Runs holds the latest run that is known of each replica.
 type Runs map[crdt.ReplicaID]Run
+
+// MaxPast is how many runs of a replica before its latest one are remembered.
+const MaxPast = 16
+
+// Past holds the runs that are known of replicas before their latest ones, ascending by first seq:
+// at most MaxPast of each, the later ones. When an id proves to be used twice it tells where the
+// two histories part. The slices are shared and are not written.
+type Past map[crdt.ReplicaID][]Run
+
+// With returns the runs in p of r and one more, in a slice of their own.
+func (p Past) With(r crdt.ReplicaID, run Run) []Run {
+	runs := p[r]
+	i, in := slices.BinarySearchFunc(runs, run, Run.compare)
+	if in {
+		return runs
+	}
+	runs = slices.Insert(slices.Clone(runs), i, run)
+	return runs[max(0, len(runs)-MaxPast):]
+}
+
+func (a Run) compare(b Run) int {
+	return cmp.Or(cmp.Compare(a.First, b.First), cmp.Compare(a.Nonce, b.Nonce))
+}
 
 // Unit is what one atomic batch did. It is applied whole or not at all, after the unit of the
 // same origin that ends at First−1 and after everything in Deps.

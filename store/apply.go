@@ -115,13 +115,32 @@ func (g *group) applyUnit(u delta.Unit, run delta.Run) error {
 // learnRun takes over what a peer tells of a replica's latest run: a later one than was known,
 // and not before the clock covers its first seq.
 func (g *group) learnRun(into delta.Runs, r crdt.ReplicaID, run delta.Run, seq uint64) {
-	known, ok := g.runs[r]
-	if !ok {
-		known = g.n.c.runs[r]
-	}
+	known := g.latestRun(r)
 	if known.First < run.First && run.First <= seq && r != g.n.c.Replica {
 		g.passed[r] = append(g.passed[r], issuer{r, known})
+		g.remember(r, known)
 		into[r] = run
+	}
+}
+
+func (g *group) latestRun(r crdt.ReplicaID) delta.Run {
+	if run, ok := g.runs[r]; ok {
+		return run
+	}
+	return g.n.c.runs[r]
+}
+
+// remember keeps a run of another replica that is not its latest.
+func (g *group) remember(r crdt.ReplicaID, run delta.Run) {
+	if run == (delta.Run{}) || r == g.n.c.Replica {
+		return
+	}
+	before, ok := g.past[r]
+	if !ok {
+		before = g.n.c.past[r]
+	}
+	if after := (delta.Past{r: before}).With(r, run); len(after) > len(before) || !slices.Equal(after, before) {
+		g.past[r] = after
 	}
 }
 

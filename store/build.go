@@ -268,15 +268,25 @@ func (g *group) buildClock(b *Batch) {
 		if !told {
 			run = c.runs[r]
 		}
-		if g.clock[r] == c.clock[r] && run == c.runs[r] {
+		_, longer := g.past[r]
+		if g.clock[r] == c.clock[r] && run == c.runs[r] && !longer {
 			continue
 		}
 		if run != (delta.Run{}) {
 			c.runs[r] = run
 		}
-		b.Put(g.n.keys.clock(r), appendComponent(nil, component{Seq: g.clock[r], Floor: c.floors[r], Run: run}))
+		if longer {
+			c.past = maps.Clone(c.past) // which versions share
+			c.past[r] = g.past[r]
+		}
+		b.Put(g.n.keys.clock(r), appendComponent(nil, c.component(r, g.clock[r])))
 	}
 	c.clock = g.clock
+}
+
+// component is what is kept of r, whose place in the clock is seq.
+func (c *committer) component(r crdt.ReplicaID, seq uint64) component {
+	return component{Seq: seq, Floor: c.floors[r], Run: c.runs[r], Past: c.past[r]}
 }
 
 // moveLive brings the live bitmaps along. The caller holds mu.

@@ -123,5 +123,5 @@ func (n *Namespace) raiseFloor(b *Batch, r crdt.ReplicaID, seq uint64) {
 		return
 	}
 	c.floors[r] = seq
-	b.Put(n.keys.clock(r), appendComponent(nil, component{Seq: c.clock[r], Floor: seq, Run: c.runs[r]}))
+	b.Put(n.keys.clock(r), appendComponent(nil, c.component(r, c.clock[r])))
 }

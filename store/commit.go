@@ -72,6 +72,8 @@ type group struct {
 	sideOrder []string
 	// passed are runs that were the latest known when the group began, or after, and no longer are.
 	passed map[crdt.ReplicaID][]issuer
+	// past holds the past runs of those replicas of which more is known than before.
+	past delta.Past
 	// born are the entries of foreign units of this group, which the index does not hold yet.
 	born map[crdt.Dot]crdt.Path
 	// What the batch does to the live dots, known once it is built.
@@ -201,7 +203,7 @@ func (n *Namespace) runAlone(j *job) {
 }
 
 func (n *Namespace) newGroup() *group {
-	return &group{n: n, over: newOverlay(n.c.base), clock: n.c.clock.Clone(), runs: delta.Runs{}, passed: map[crdt.ReplicaID][]issuer{},
+	return &group{n: n, over: newOverlay(n.c.base), clock: n.c.clock.Clone(), runs: delta.Runs{}, passed: map[crdt.ReplicaID][]issuer{}, past: delta.Past{},
 		since: n.c.since.Clone(), stamp: Stamp{Commit: n.c.Commit + 1}, born: map[crdt.Dot]crdt.Path{}}
 }
 

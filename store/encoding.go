@@ -121,18 +121,31 @@ type component struct {
 	Seq   uint64
 	Floor uint64 // highest seq whose unit the log no longer holds
 	Run   delta.Run
+	Past  []delta.Run // before Run; left out by the versions that did not keep it
 }
 
 func appendComponent(b []byte, c component) []byte {
 	b = binary.AppendUvarint(append(b, valueVersion), c.Seq)
 	b = binary.AppendUvarint(b, c.Floor)
-	b = binary.AppendUvarint(b, c.Run.First)
-	return binary.AppendUvarint(b, c.Run.Nonce)
+	b = appendRun(b, c.Run)
+	for _, run := range c.Past {
+		b = appendRun(b, run)
+	}
+	return b
 }
+
+func appendRun(b []byte, run delta.Run) []byte {
+	return binary.AppendUvarint(binary.AppendUvarint(b, run.First), run.Nonce)
+}
+
+func (r *reader) run() delta.Run { return delta.Run{First: r.uint(), Nonce: r.uint()} }
 
 func decodeComponent(b []byte) (component, error) {
 	r := newReader(b)
-	c := component{Seq: r.uint(), Floor: r.uint(), Run: delta.Run{First: r.uint(), Nonce: r.uint()}}
+	c := component{Seq: r.uint(), Floor: r.uint(), Run: r.run()}
+	for len(r.b) > 0 && len(c.Past) < delta.MaxPast {
+		c.Past = append(c.Past, r.run())
+	}
 	if c.Floor > c.Seq {
 		r.fail()
 	}

@@ -3,8 +3,10 @@ package store
 import (
 	"cmp"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 
@@ -31,6 +33,8 @@ type StateJoin struct {
 	// To is the clock of the sender's snapshot.
 	To   crdt.VersionVector
 	Runs delta.Runs
+	// Past is what the sender knows of runs before those of Runs.
+	Past delta.Past
 	// Streamed holds the dots of all entries live in the snapshot and not covered by From. All
 	// of them must be staged.
 	Streamed *delta.DotSet
@@ -50,7 +54,13 @@ func appendStateJoin(b []byte, j *stateJoin) []byte {
 	b = appendBytes(b, delta.AppendClock(nil, j.Clock))
 	b = appendBytes(b, delta.AppendRuns(nil, j.Runs))
 	b = appendBytes(b, delta.AppendDotSet(nil, j.Streamed))
-	return appendBytes(b, delta.AppendDotSet(nil, j.Killed))
+	b = appendBytes(b, delta.AppendDotSet(nil, j.Killed))
+	for _, r := range slices.Sorted(maps.Keys(j.Past)) {
+		for _, run := range j.Past[r] {
+			b = appendRun(binary.AppendUvarint(b, uint64(r)), run)
+		}
+	}
+	return b
 }
 
 func decodeStateJoin(r *reader) (*stateJoin, error) {
@@ -62,6 +72,11 @@ func decodeStateJoin(r *reader) (*stateJoin, error) {
 	j.Runs, _, errs[3] = delta.DecodeRuns(r.bytes())
 	j.Streamed, _, errs[4] = delta.DecodeDotSet(r.bytes())
 	j.Killed, _, errs[5] = delta.DecodeDotSet(r.bytes())
+	j.Past = delta.Past{}
+	for len(r.b) > 0 && r.err == nil {
+		id := crdt.ReplicaID(r.uint())
+		j.Past[id] = j.Past.With(id, r.run())
+	}
 	if err := errors.Join(append(errs[:], r.err)...); err != nil {
 		return nil, fmt.Errorf("%w: redo record: %w", ErrDamaged, err)
 	}
@@ -280,6 +295,13 @@ func (n *Namespace) endJoin(g *group, j *stateJoin) error {
 	delete(g.since, n.c.Replica)
 	for r, run := range j.Runs {
 		g.learnRun(g.runs, r, run, g.clock[r])
+	}
+	for r, runs := range j.Past {
+		for _, run := range runs {
+			if run != g.latestRun(r) {
+				g.remember(r, run)
+			}
+		}
 	}
 	for r, seq := range j.To {
 		if n.c.clock[r] < seq {

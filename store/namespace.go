@@ -68,6 +68,7 @@ type version struct {
 	commit  uint64
 	clock   crdt.VersionVector
 	runs    delta.Runs
+	past    delta.Past
 	ownRuns []delta.Run
 	digest  delta.Digest
 	replica crdt.ReplicaID
@@ -85,6 +86,8 @@ type committer struct {
 	base  *base
 	clock crdt.VersionVector
 	runs  delta.Runs
+	// past is what is known of earlier runs of others. It is replaced, not written: versions share it.
+	past delta.Past
 	// floors: per replica the highest seq whose unit the log no longer holds.
 	floors crdt.VersionVector
 	hlc    crdt.HLC
@@ -133,6 +136,7 @@ func (n *Namespace) load() error {
 	c := &n.c
 	c.base = newBase(n.backend, n.keys)
 	c.clock, c.runs, c.floors, c.since = crdt.VersionVector{}, delta.Runs{}, crdt.VersionVector{}, crdt.VersionVector{}
+	c.past = delta.Past{}
 	n.live, n.staged, n.stagedBytes = delta.NewDotSet(), delta.NewDotSet(), 0
 	v, ok, err := n.backend.Get(n.keys.meta())
 	if err != nil {
@@ -213,6 +217,9 @@ func (n *Namespace) loadTables() error {
 		if c.Run != (delta.Run{}) {
 			n.c.runs[id] = c.Run
 		}
+		if len(c.Past) > 0 {
+			n.c.past[id] = c.Past
+		}
 		return nil
 	})
 	if err != nil {
@@ -273,7 +280,7 @@ func walk(snap Snapshot, keys keyspace, table byte, f func(key string, value []b
 func (n *Namespace) publish() {
 	c := &n.c
 	n.applied = version{
-		commit: c.Commit, clock: c.clock.Clone(), runs: maps.Clone(c.runs), ownRuns: slices.Clone(c.OwnRuns),
+		commit: c.Commit, clock: c.clock.Clone(), runs: maps.Clone(c.runs), past: c.past, ownRuns: slices.Clone(c.OwnRuns),
 		digest: c.Digest, replica: c.Replica, objects: c.Objects, entries: c.Entries,
 		joining: c.Joining, floors: c.floors.Clone(), logFirst: c.LogFirst,
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"iter"
+	"maps"
 
 	"github.com/anabranchdb/anabranch/crdt"
 	"github.com/anabranchdb/anabranch/delta"
@@ -87,6 +88,17 @@ func (n *Namespace) source() (*Source, <-chan struct{}, error) {
 
 // Status returns the state of the snapshot.
 func (s *Source) Status() Status { return s.v.status() }
+
+// Past returns what is known of the runs before those of Status, of this replica too. It is shared
+// and must not be written.
+func (s *Source) Past() delta.Past {
+	if len(s.v.ownRuns) < 2 {
+		return s.v.past
+	}
+	past := maps.Clone(s.v.past)
+	past[s.v.replica] = s.v.ownRuns[max(0, len(s.v.ownRuns)-1-delta.MaxPast) : len(s.v.ownRuns)-1]
+	return past
+}
 
 // Live returns the dots of all live entries. It must not be written.
 func (s *Source) Live() *delta.DotSet { return s.live }

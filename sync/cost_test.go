@@ -59,6 +59,7 @@ func (b *bulk) Replica() crdt.ReplicaID   { return b.st.Replica }
 func (b *bulk) OwnRuns() []delta.Run      { return b.st.OwnRuns }
 func (b *bulk) Clock() crdt.VersionVector { return b.st.Clock }
 func (b *bulk) Runs() delta.Runs          { return b.st.Runs }
+func (b *bulk) Past() delta.Past          { return nil }
 func (b *bulk) Digest() delta.Digest      { return b.st.Digest }
 func (b *bulk) Live() *delta.DotSet       { return b.live }
 func (b *bulk) Close() error              { return nil }

@@ -114,6 +114,24 @@ func runsOf(cs []component, runs delta.Runs) []told {
 	return ts
 }
 
+// pastOf returns the past runs that belong to the components, in their order.
+func pastOf(cs []component, past delta.Past) []told {
+	var ts []told
+	for _, c := range cs {
+		for _, run := range past[c.Replica] {
+			ts = append(ts, told{Replica: c.Replica, Run: run})
+		}
+	}
+	return ts
+}
+
+// learnPast takes over told past runs.
+func learnPast(into delta.Past, ts []told) {
+	for _, t := range ts {
+		into[t.Replica] = into.With(t.Replica, t.Run)
+	}
+}
+
 // learnRuns takes over told runs. The later run of a replica wins.
 func learnRuns(into delta.Runs, ts []told) {
 	for _, t := range ts {

@@ -67,7 +67,11 @@ type message struct {
 	mode      uint64      // 16
 	text      []byte      // 17
 	number    uint64      // 18: of a hello that wants an answer, or which it answers
+	past      []told      // 64: runs before those of runs, triples
 }
+
+// keyPast is skipped by who does not know it: without the past, healing a fork knows less.
+const keyPast = firstSkippable
 
 // Bits of message.flags.
 const (
@@ -139,6 +143,7 @@ func (m *message) fields(f func(key int, v any)) {
 	num(16, m.mode)
 	raw(17, m.text)
 	num(18, m.number)
+	list(keyPast, flatRuns(m.past))
 }
 
 // take stores one decoded field and reports whether the key is known. Values of another shape
@@ -181,6 +186,8 @@ func (m *message) take(key uint64, v fieldValue) (known bool, err error) {
 		m.text, err = v.raw(-1)
 	case 18:
 		m.number, err = v.number()
+	case keyPast:
+		m.past, err = v.runs()
 	default:
 		return false, nil
 	}

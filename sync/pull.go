@@ -21,6 +21,7 @@ type PullSession struct {
 	// The sender's, from its snapshot.
 	c2    crdt.VersionVector
 	runs2 delta.Runs
+	past2 delta.Past
 	// issuers are the runs of the units that arrive next: of one replica they follow each other.
 	issuers delta.Runs
 
@@ -50,7 +51,7 @@ const (
 
 // NewPull returns a session that gets all that the other side has and the sink lacks.
 func NewPull(cfg Config, sink Sink) *PullSession {
-	return &PullSession{cfg: cfg, sink: sink, c2: crdt.VersionVector{}, runs2: delta.Runs{}, issuers: delta.Runs{}, streamed: delta.NewDotSet()}
+	return &PullSession{cfg: cfg, sink: sink, c2: crdt.VersionVector{}, runs2: delta.Runs{}, past2: delta.Past{}, issuers: delta.Runs{}, streamed: delta.NewDotSet()}
 }
 
 // NewPullUnit returns a session that gets one unit which was announced.
@@ -147,7 +148,8 @@ func (p *PullSession) offer(m *message) ([][]byte, error) {
 		p.c2[c.Replica] = c.Seq
 	}
 	learnRuns(p.runs2, m.runs)
-	if len(p.c2) > p.cfg.MaxReplicas || len(p.runs2) > p.cfg.MaxReplicas {
+	learnPast(p.past2, m.past)
+	if max(len(p.c2), len(p.runs2), len(p.past2)) > p.cfg.MaxReplicas {
 		return nil, fmt.Errorf("%w: a clock of more than %d components", ErrMalformed, p.cfg.MaxReplicas)
 	}
 	if m.has(flagMore) {

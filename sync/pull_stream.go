@@ -230,6 +230,7 @@ func (p *PullSession) flipIfComplete() ([][]byte, error) {
 		From:     p.st.Clock.Clone(),
 		To:       p.c2,
 		Runs:     p.runs2,
+		Past:     p.past2,
 		Streamed: p.streamed,
 		Killed:   p.tree.onlyHere,
 	})

@@ -147,6 +147,10 @@ func (s *ServeSession) request(m *message) ([][]byte, error) {
 	s.phase = serveWant
 	s.c1, s.theirs = s.st.Clock.Clone(), cloneRuns(s.runs)
 	ms := pages(kindOffer, clockList(s.st.Clock), s.runs)
+	past := src.Past()
+	for _, m := range ms {
+		m.past = pastOf(m.clock, past)
+	}
 	ms[len(ms)-1].digest = s.st.Digest[:]
 	return encodeAll(ms...), nil
 }

@@ -16,6 +16,8 @@ type Source interface {
 	OwnRuns() []delta.Run
 	Clock() crdt.VersionVector
 	Runs() delta.Runs
+	// Past returns what is known of runs before those of Runs, of this copy too.
+	Past() delta.Past
 	Digest() delta.Digest
 	Live() *delta.DotSet
 	// Log returns the units in (since, Clock()] in an order in which they can be applied, each
@@ -67,6 +69,7 @@ type Sink interface {
 type Flip struct {
 	From, To crdt.VersionVector // the copy's clock as the session asked; the sender's
 	Runs     delta.Runs         // the sender's
+	Past     delta.Past         // the sender's: may be kept, for a fork that shows later
 	Streamed *delta.DotSet      // ⊆ (To, not From]: live at the sender
 	Killed   *delta.DotSet      // ≤ min(From, To): live here at From, dead at the sender
 }

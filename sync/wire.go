@@ -112,23 +112,14 @@ type reader struct {
 }
 
 func (r reader) field(m *message, key uint64) error {
-	if m.kind >= firstSkippable || key >= firstSkippable {
-		return r.skip()
-	}
 	v, err := r.value()
-	if err != nil {
+	if err != nil || m.kind >= firstSkippable {
 		return err
 	}
 	known, err := m.take(key, v)
-	if err == nil && !known {
+	if err == nil && !known && key < firstSkippable {
 		err = fmt.Errorf("%w: kind %d, field %d", ErrVersion, m.kind, key)
 	}
-	return err
-}
-
-// skip passes over a field of a later version, which has one of the three shapes too.
-func (r reader) skip() error {
-	_, err := r.value()
 	return err
 }
 

@@ -95,7 +95,7 @@ func (s *sink) ApplyUnits(us []delta.Unit, runs delta.Runs) error {
 
 func (s *sink) Flip(f peersync.Flip) error {
 	return fork(s.ns.Join(s.ctx, store.StateJoin{
-		From: f.From, To: f.To, Runs: f.Runs, Streamed: f.Streamed, Killed: f.Killed,
+		From: f.From, To: f.To, Runs: f.Runs, Past: f.Past, Streamed: f.Streamed, Killed: f.Killed,
 	}))
 }
 

@@ -184,6 +184,7 @@ func (s *memSource) Replica() crdt.ReplicaID   { return s.st.Replica }
 func (s *memSource) OwnRuns() []delta.Run      { return s.st.OwnRuns }
 func (s *memSource) Clock() crdt.VersionVector { return s.st.Clock }
 func (s *memSource) Runs() delta.Runs          { return s.st.Runs }
+func (s *memSource) Past() delta.Past          { return nil }
 func (s *memSource) Digest() delta.Digest      { return s.st.Digest }
 func (s *memSource) Live() *delta.DotSet       { return live(s.state) }
 func (s *memSource) Close() error              { return nil }
