@@ -69,7 +69,7 @@ func DecodeResetRecord(b []byte) (ResetRecord, error) {
 	r := make(ResetRecord, n)
 	for i := range r {
 		r[i] = Component{Replica: d.replica(), Lineage: d.lineage(), P: d.total(), N: d.total()}
-		if i > 0 && r[i-1].compare(r[i]) >= 0 {
+		if i > 0 && r[i-1].Compare(r[i]) >= 0 {
 			d.fail("components out of order")
 		}
 	}

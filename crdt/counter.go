@@ -129,17 +129,7 @@ func Increment(live []Entry, path Path, at Dot, t Timestamp, amount int64) (Edit
 	if v := c.value(); !mayStep(v, v.Add(Int128Of(amount))) {
 		return Edit{}, ErrOverflow
 	}
-	var edit Edit
-	cell := Cell{Lineage: at.Seq}
-	for _, h := range c.cells {
-		if h.dot.Replica != at.Replica {
-			continue
-		}
-		edit.Kill = append(edit.Kill, h.dot)
-		if !h.full() {
-			cell = h.Cell
-		}
-	}
+	edit, cell := c.carryOn(at)
 	total := &cell.P
 	if amount < 0 {
 		total = &cell.N
@@ -150,6 +140,22 @@ func Increment(live []Entry, path Path, at Dot, t Timestamp, amount int64) (Edit
 	}
 	edit.Add = []Entry{{Dot: at, Path: path, Kind: KindCell, Time: t, Value: cell.Encode()}}
 	return edit, nil
+}
+
+// carryOn returns the cell that at.Replica's next one continues, or a fresh one, and an edit that kills
+// what it takes the place of.
+func (c *counter) carryOn(at Dot) (edit Edit, cell Cell) {
+	cell = Cell{Lineage: at.Seq}
+	for _, h := range c.cells {
+		if h.dot.Replica != at.Replica {
+			continue
+		}
+		edit.Kill = append(edit.Kill, h.dot)
+		if !h.full() {
+			cell = h.Cell
+		}
+	}
+	return edit, cell
 }
 
 // Reset takes away what the counter at path holds in the live cells that seen covers; nil
@@ -174,6 +180,55 @@ func Reset(live []Entry, path Path, self ReplicaID, at Dot, t Timestamp, seen Ve
 	if !lowered {
 		return Edit{}, nil
 	}
+	return c.rewrite(path, self, at, t), nil
+}
+
+// Lower takes away what the components say, of cells of their lineage that are live: it is a Reset
+// whose author had seen these totals, of which only the record is left. It writes one record in
+// the place of all live ones, also when it lowers nothing; without a record it then changes
+// nothing. The error wraps ErrDamaged.
+func Lower(live []Entry, path Path, self ReplicaID, at Dot, t Timestamp, by ResetRecord) (Edit, error) {
+	c, err := readCounter(live)
+	if err != nil {
+		return Edit{}, err
+	}
+	lowered := len(c.records) > 0
+	for i := range c.cells {
+		h := &c.cells[i]
+		m, ok := by.find(h.dot.Replica, h.Lineage)
+		if !ok || h.stale {
+			continue
+		}
+		lowered = true
+		h.lowP, h.lowN = h.lowP.Max(m.P.Min(h.P)), h.lowN.Max(m.N.Min(h.N))
+	}
+	if !lowered {
+		return Edit{}, nil
+	}
+	return c.rewrite(path, self, at, t), nil
+}
+
+// Again adds totals of increments and decrements to at.Replica's own cell of the counter at path,
+// whatever the value is then: they were accepted once, under another id. Otherwise it is Increment.
+func Again(live []Entry, path Path, at Dot, t Timestamp, p, n Uint128) (Edit, error) {
+	c, err := readCounter(live)
+	if err != nil || p.IsZero() && n.IsZero() {
+		return Edit{}, err
+	}
+	edit, cell := c.carryOn(at)
+	var ok [2]bool
+	cell.P, ok[0] = cell.P.Add(p)
+	cell.N, ok[1] = cell.N.Add(n)
+	if !ok[0] || !ok[1] {
+		return Edit{}, ErrOverflow
+	}
+	edit.Add = []Entry{{Dot: at, Path: path, Kind: KindCell, Time: t, Value: cell.Encode()}}
+	return edit, nil
+}
+
+// rewrite returns the edit that makes what is taken away now the whole truth: one record for the
+// cells that stay, in the place of all live ones.
+func (c *counter) rewrite(path Path, self ReplicaID, at Dot, t Timestamp) Edit {
 	var edit Edit
 	var record ResetRecord
 	for _, h := range c.cells {
@@ -191,7 +246,7 @@ func Reset(live []Entry, path Path, self ReplicaID, at Dot, t Timestamp, seen Ve
 	if len(record) > 0 {
 		edit.Add = []Entry{{Dot: at, Path: path, Kind: KindReset, Time: t, Value: record.Encode()}}
 	}
-	return edit, nil
+	return edit
 }
 
 // purgeCounter is Settle for a counter: it kills self's own cells that are fully reset, and then
@@ -220,14 +275,14 @@ func purgeCounter(live []Entry, self ReplicaID) Edit {
 
 // find returns the component for a replica's lineage.
 func (r ResetRecord) find(replica ReplicaID, lineage uint64) (Component, bool) {
-	i, ok := slices.BinarySearchFunc(r, Component{Replica: replica, Lineage: lineage}, Component.compare)
+	i, ok := slices.BinarySearchFunc(r, Component{Replica: replica, Lineage: lineage}, Component.Compare)
 	if !ok {
 		return Component{}, false
 	}
 	return r[i], true
 }
 
-// compare orders components by (replica, lineage).
-func (m Component) compare(o Component) int {
+// Compare orders components by (replica, lineage).
+func (m Component) Compare(o Component) int {
 	return cmp.Or(cmp.Compare(m.Replica, o.Replica), cmp.Compare(m.Lineage, o.Lineage))
 }

@@ -289,3 +289,69 @@ func TestCheckValue(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestLower: a record that another author left takes away what it says, and what stood in the records
+// that are live, whatever has been added since.
+func TestLower(t *testing.T) {
+	grown := cell(2, 7, Cell{Lineage: 3, P: total(9), N: total(2)})
+	held := record(3, 1, Component{Replica: 2, Lineage: 3, P: total(4)})
+	of := func(p, n uint64) ResetRecord {
+		return ResetRecord{{Replica: 2, Lineage: 3, P: total(p), N: total(n)}}
+	}
+	for _, tt := range []struct {
+		name  string
+		live  []Entry
+		by    ResetRecord
+		want  ResetRecord
+		kills []Dot
+	}{
+		{"a part", []Entry{grown}, of(5, 1), of(5, 1), nil},
+		{"more than there is", []Entry{grown}, of(50, 1), of(9, 1), nil},
+		{"less than is gone", []Entry{grown, held}, of(3, 1), of(4, 1), []Dot{held.Dot}},
+		{"another lineage", []Entry{grown}, ResetRecord{{Replica: 2, Lineage: 4, P: total(5)}}, nil, nil},
+		{"only what is gone", []Entry{grown, held}, nil, of(4, 0), []Dot{held.Dot}},
+		{"a record about nothing", []Entry{held}, nil, nil, []Dot{held.Dot}},
+		{"nothing", nil, of(5, 1), nil, nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			e, err := Lower(tt.live, visits, 1, Dot{Replica: 1, Seq: 9}, 4, tt.by)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got ResetRecord
+			if len(e.Add) > 0 {
+				if got, err = DecodeResetRecord(e.Add[0].Value); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if !slices.Equal(got, tt.want) || !slices.Equal(e.Kill, tt.kills) {
+				t.Errorf("%v and kills %v, want %v and %v", got, e.Kill, tt.want, tt.kills)
+			}
+		})
+	}
+	if _, err := Lower([]Entry{{Kind: KindCell, Value: []byte{9}}}, visits, 1, Dot{Replica: 1, Seq: 9}, 4, nil); !errors.Is(err, ErrDamaged) {
+		t.Errorf("damage: %v", err)
+	}
+}
+
+// TestAgain: what was accepted once is added, also where an increment would be refused.
+func TestAgain(t *testing.T) {
+	most := cell(2, 1, Cell{Lineage: 1, P: total(math.MaxInt64)})
+	own := cell(1, 7, Cell{Lineage: 3, P: total(5)})
+	e, err := Again([]Entry{most, own}, visits, Dot{Replica: 1, Seq: 9}, 4, total(6), total(2))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := cell(1, 9, Cell{Lineage: 3, P: total(11), N: total(2)})
+	want.Time = 4
+	if len(e.Add) != 1 || !e.Add[0].Equal(want) || !slices.Equal(e.Kill, []Dot{own.Dot}) {
+		t.Errorf("%+v, want %+v", e, want)
+	}
+	if e, err := Again([]Entry{own}, visits, Dot{Replica: 1, Seq: 9}, 4, total(0), total(0)); err != nil || !e.Empty() {
+		t.Errorf("nothing: %+v, %v", e, err)
+	}
+	full := Uint128{Hi: math.MaxUint64, Lo: math.MaxUint64}
+	if _, err := Again([]Entry{own}, visits, Dot{Replica: 1, Seq: 9}, 4, full, total(0)); !errors.Is(err, ErrOverflow) {
+		t.Errorf("beyond all totals: %v", err)
+	}
+}

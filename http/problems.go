@@ -155,7 +155,7 @@ var rows = []struct {
 	{store.ErrDiskFull, kindDiskFull, 0, "there is no space for this write; reads, removals and replication go on"},
 	{store.ErrClosed, kindShuttingDown, 0, "the store is closed"},
 	{store.ErrDamaged, kindStoreBusy, 0, "the data here is damaged and is being fetched again from other replicas"},
-	{store.ErrJoining, kindStoreBusy, 0, "the copy was damaged, begins anew, and answers once it has joined a daemon that holds the namespace; if there is none any more, start this one with --accept-loss NAMESPACE"},
+	{store.ErrJoining, kindStoreBusy, 0, "the copy was damaged, or its replica id was in use twice; it begins anew, and answers once it has joined a daemon that holds the namespace; if there is none any more, start this one with --accept-loss NAMESPACE"},
 	{crdt.ErrDamaged, kindStoreBusy, 0, "the data here is damaged and is being fetched again from other replicas"},
 	{store.ErrSnapshotLost, kindStoreBusy, 0, "too much was written while this was read: ask again"},
 	{context.DeadlineExceeded, kindStoreBusy, 0, "the store did not answer in time"},

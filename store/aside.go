@@ -38,7 +38,26 @@ func (s *Store) openOrSetAside(name string, storage Storage, id string) (*Namesp
 		}
 		s.opts.Event(Event{Namespace: name, Kind: EventDamaged, Detail: err.Error()})
 	}
-	return s.beginAnew(name, storage)
+	h, err := s.carriedHealing(storage, id)
+	if err != nil {
+		return nil, err
+	}
+	return s.beginAnew(name, storage, h)
+}
+
+// carriedHealing returns what a damaged copy had still to heal, as its successor begins with. What
+// has been written again in part is left as it is.
+func (s *Store) carriedHealing(storage Storage, id string) (*healing, error) {
+	backend := s.disk
+	if storage == Memory {
+		backend = s.memory
+	}
+	h, err := readHealing(backend, keyspace("/"+id))
+	if isDamage(err) || h == nil || h.After != "" {
+		return nil, nil //nolint:nilerr // damaged as the rest of the copy
+	}
+	h.Stage, h.Fork = healNothing, 0
+	return h, err
 }
 
 // SetAside has a copy that reports damage begin anew while the store is open: under a fresh id,
@@ -57,7 +76,11 @@ func (s *Store) SetAside(name string) (bool, error) {
 		return false, nil
 	}
 	former.stop()
-	n, err := s.beginAnew(name, former.storage)
+	h, err := s.carriedHealing(former.storage, former.id())
+	if err != nil {
+		return false, err
+	}
+	n, err := s.beginAnew(name, former.storage, h)
 	if err != nil {
 		return false, fmt.Errorf("store: namespace %q cannot be set aside: %w", name, err)
 	}
@@ -74,7 +97,7 @@ func (s *Store) SetAside(name string) (bool, error) {
 
 // beginAnew makes and registers a copy that waits for its first complete join. admin is held, or
 // the store is being opened.
-func (s *Store) beginAnew(name string, storage Storage) (*Namespace, error) {
+func (s *Store) beginAnew(name string, storage Storage, h *healing) (*Namespace, error) {
 	fresh := idOf(s.nextID)
 	s.nextID++
 	keys := keyspace("/" + fresh)
@@ -85,6 +108,9 @@ func (s *Store) beginAnew(name string, storage Storage) (*Namespace, error) {
 	}
 	var b Batch
 	b.Put(keys.meta(), appendMeta(nil, m))
+	if h != nil {
+		b.Put(keys.heal(), appendHealing(nil, h))
+	}
 	if storage == Memory {
 		if err := applySync(s.memory, &b); err != nil {
 			return nil, err
@@ -106,15 +132,23 @@ func (s *Store) beginAnew(name string, storage Storage) (*Namespace, error) {
 }
 
 // AcceptLoss is the operator's word that a copy which was set aside may answer although it has
-// joined nobody: what only this replica held is given up.
+// joined nobody: what only this replica held is given up. One that heals a fork goes on with all that the
+// former copy held, under its fresh id, as if the directory were a copy.
 func (n *Namespace) AcceptLoss(ctx context.Context) error {
 	return n.submitAlone(ctx, func() error {
 		if !n.c.Joining {
 			return nil
 		}
 		g := n.newGroup()
-		n.c.Joining = false
+		if n.c.heal != nil {
+			g.acceptFork()
+		} else {
+			n.c.Joining = false
+		}
 		g.side.Delete(n.keys.aside())
-		return n.commitGroup(g)
+		if err := n.commitGroup(g); err != nil {
+			return err
+		}
+		return n.finishHealing()
 	})
 }

@@ -173,6 +173,10 @@ func (g *group) build() (*Batch, error) {
 	n.c.Commit = g.stamp.Commit
 	n.c.since = g.since
 	g.buildClock(b)
+	if held := min(n.held.Load(), n.c.clock[n.c.Replica]); held > n.c.held {
+		n.c.held = held
+		b.Put(n.keys.held(), appendCommit(held))
+	}
 	if err := g.buildLog(b); err != nil {
 		return nil, err
 	}

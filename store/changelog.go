@@ -2,6 +2,7 @@ package store
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/anabranchdb/anabranch/crdt"
 	"github.com/anabranchdb/anabranch/delta"
@@ -11,7 +12,7 @@ import (
 // bounds. A record is found by its commit, and by the last seq that it holds of each origin.
 func (g *group) buildLog(b *Batch) error {
 	n := g.n
-	record := appendLogRecord(nil, logRecord{Time: n.opts.Now(), Joined: g.joined, Objects: g.over.objects(), Units: g.units, Amounts: g.amounts, Issuers: g.issuers()})
+	record := appendLogRecord(nil, logRecord{Time: n.opts.Now(), Joined: g.joined, Objects: g.over.objects(), Units: g.units, Amounts: g.amounts, Issuers: g.issuers(), Taken: g.taken})
 	b.Put(n.keys.log(g.stamp.Commit), record)
 	n.c.LogBytes += uint64(len(record))
 	last := crdt.VersionVector{}
@@ -92,6 +93,9 @@ func (n *Namespace) truncateLog(b *Batch) error {
 		if c.LogBytes <= n.opts.MaxLogBytes && !l.Time.Before(oldest) {
 			break
 		}
+		if n.unheld(l) && c.LogBytes <= n.opts.MaxUnheldBytes {
+			break
+		}
 		n.forget(b, l)
 		c.LogBytes -= uint64(len(it.Value()))
 		c.LogFirst = at.Commit + 1
@@ -100,6 +104,32 @@ func (n *Namespace) truncateLog(b *Batch) error {
 		b.DeleteRange(n.keys.log(first), n.keys.log(c.LogFirst))
 	}
 	return it.Err()
+}
+
+// unheld reports whether a record has units of this replica that no peer is known to hold, though
+// one is known.
+func (n *Namespace) unheld(l logRecord) bool {
+	c := &n.c
+	return c.held > 0 && slices.ContainsFunc(l.Units, func(u delta.Unit) bool { return u.Origin == c.Replica && u.Last > c.held })
+}
+
+// Held says that a peer holds this replica's units up to seq, all of them as they were issued here.
+// The log may then let go of them.
+func (n *Namespace) Held(seq uint64) {
+	for {
+		known := n.held.Load()
+		if seq <= known || n.held.CompareAndSwap(known, seq) {
+			return
+		}
+	}
+}
+
+func readHeld(g getter, keys keyspace) (uint64, error) {
+	v, ok, err := g.Get(keys.held())
+	if err != nil || !ok {
+		return 0, err
+	}
+	return decodeCommit(v)
 }
 
 // logAgeEvery is the number of commits between two looks at the age of the log.

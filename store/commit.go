@@ -51,6 +51,7 @@ type group struct {
 	units []delta.Unit
 	// amounts are kept with own units; index by the unit's first seq.
 	amounts []amount
+	taken   []taken // the same
 	clock   crdt.VersionVector
 	runs    delta.Runs
 	since   crdt.VersionVector

@@ -179,7 +179,7 @@ func appendMeta(b []byte, m meta) []byte {
 		b = binary.AppendUvarint(b, v)
 	}
 	for _, r := range m.OwnRuns {
-		b = binary.AppendUvarint(binary.AppendUvarint(b, r.First), r.Nonce)
+		b = appendRun(b, r)
 	}
 	return b
 }
@@ -195,7 +195,7 @@ func decodeMeta(b []byte) (meta, error) {
 	m.Objects, m.Entries, m.LogFirst, m.LogBytes = r.uint(), r.uint(), r.uint(), r.uint()
 	m.Joining = r.uint() == 1
 	for n := r.count(2); n > 0; n-- {
-		m.OwnRuns = append(m.OwnRuns, delta.Run{First: r.uint(), Nonce: r.uint()})
+		m.OwnRuns = append(m.OwnRuns, r.run())
 	}
 	if m.Replica == 0 || m.Objects > m.Entries {
 		r.fail()
@@ -219,6 +219,16 @@ type logRecord struct {
 	Units   []delta.Unit
 	Amounts []amount // of own units
 	Issuers []issuer // the runs of Units, where they are known
+	Taken   []taken  // by own units
+}
+
+// taken is what a reset of this replica took of its own cell at one counter, which it then killed: no
+// record says so, and another id could not say it again.
+type taken struct {
+	Seq     uint64 // a seq of the unit
+	Path    crdt.Path
+	Lineage uint64
+	P, N    crdt.Uint128 // without the amounts that the unit itself added before
 }
 
 // issuer is a run of a replica.
@@ -262,8 +272,16 @@ func appendLogRecord(b []byte, l logRecord) []byte {
 			b = binary.AppendUvarint(b, v)
 		}
 	}
+	for _, t := range l.Taken {
+		b = appendBytes(binary.AppendUvarint(b, t.Seq), []byte(t.Path))
+		for _, v := range []uint64{t.Lineage, t.P.Hi, t.P.Lo, t.N.Hi, t.N.Lo} {
+			b = binary.AppendUvarint(b, v)
+		}
+	}
 	return b
 }
+
+func (r *reader) uint128() crdt.Uint128 { return crdt.Uint128{Hi: r.uint(), Lo: r.uint()} }
 
 func decodeLogRecord(b []byte) (logRecord, error) {
 	r := newReader(b)
@@ -277,12 +295,16 @@ func decodeLogRecord(b []byte) (logRecord, error) {
 	}
 	for n := r.count(6); n > 0; n-- {
 		a := amount{Seq: r.uint(), Path: crdt.Path(r.bytes())}
-		a.P = crdt.Uint128{Hi: r.uint(), Lo: r.uint()}
-		a.N = crdt.Uint128{Hi: r.uint(), Lo: r.uint()}
+		a.P, a.N = r.uint128(), r.uint128()
 		l.Amounts = append(l.Amounts, a)
 	}
 	for n := r.count(3); n > 0; n-- {
-		l.Issuers = append(l.Issuers, issuer{crdt.ReplicaID(r.uint()), delta.Run{First: r.uint(), Nonce: r.uint()}})
+		l.Issuers = append(l.Issuers, issuer{crdt.ReplicaID(r.uint()), r.run()})
+	}
+	for len(r.b) > 0 { // nothing, in records of the versions that did not keep it
+		t := taken{Seq: r.uint(), Path: crdt.Path(r.bytes()), Lineage: r.uint()}
+		t.P, t.N = r.uint128(), r.uint128()
+		l.Taken = append(l.Taken, t)
 	}
 	return l, r.finish()
 }

@@ -164,7 +164,7 @@ func pullState(t testing.TB, a *Namespace, src *Source) error {
 	if err != nil {
 		return err
 	}
-	j := StateJoin{From: st.Clock, To: src.Status().Clock, Runs: src.Status().Runs, Streamed: delta.NewDotSet()}
+	j := StateJoin{From: st.Clock, To: src.Status().Clock, Runs: src.Status().Runs, Past: src.Past(), Streamed: delta.NewDotSet()}
 	j.Killed = live.CutAt(j.From.Min(j.To)).AndNot(src.Live())
 	var es []crdt.Entry
 	for e, err := range src.Entries(j.From) {

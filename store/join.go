@@ -156,10 +156,21 @@ func (n *Namespace) Join(ctx context.Context, s StateJoin) error {
 		if missing > 0 {
 			return fmt.Errorf("%w: %d of them", ErrIncomplete, missing)
 		}
-		if n.doomed(j).Len()+j.fresh().Len() <= uint64(n.opts.LargeEntries) && stagedBytes <= maxPieceBytes {
-			return n.joinAtOnce(j)
+		if h := n.c.heal; h != nil && h.Stage == healNothing {
+			if _, ok := h.forkIn(&s); !ok {
+				return fmt.Errorf("%w: %v up to %d", ErrNoProof, h.Replica, s.To[h.Replica])
+			}
 		}
-		return n.applyLarge(largeChange{Join: j})
+		var err error
+		if n.doomed(j).Len()+j.fresh().Len() <= uint64(n.opts.LargeEntries) && stagedBytes <= maxPieceBytes {
+			err = n.joinAtOnce(j)
+		} else {
+			err = n.applyLarge(largeChange{Join: j})
+		}
+		if err != nil {
+			return err
+		}
+		return n.finishHealing()
 	})
 }
 
@@ -308,7 +319,10 @@ func (n *Namespace) endJoin(g *group, j *stateJoin) error {
 			n.c.floors[r] = seq // the units in between were never seen here
 		}
 	}
-	if len(j.To) > 0 { // else nobody has told anything
+	switch {
+	case n.c.heal != nil:
+		g.noteJoin(j)
+	case len(j.To) > 0: // else nobody has told anything
 		n.c.Joining = false
 	}
 	g.joined = true

@@ -88,6 +88,7 @@ func (k keyspace) timed(place crdt.Path, at crdt.Deadline, d crdt.Dot) string {
 func (k keyspace) logIndex(d crdt.Dot) string { return string(k) + "/o/" + dotKey(d) }
 func (k keyspace) purge(p crdt.Path) string   { return string(k) + "/p/" + string(p) }
 func (k keyspace) meta() string               { return string(k) + "/m/meta" }
+func (k keyspace) held() string               { return string(k) + "/m/held" }
 func (k keyspace) redo() string               { return string(k) + "/m/redo" }
 func (k keyspace) table(t byte) (string, string) {
 	return string(k) + "/" + string(t) + "/", string(k) + "/" + string(t) + "0"

@@ -18,6 +18,7 @@ import (
 type largeChange struct {
 	Unit    *delta.Unit
 	Amounts []amount
+	Taken   []taken
 	Runs    delta.Runs
 	Join    *stateJoin
 	Sides   []sideEdit // of the transaction that made Unit
@@ -35,7 +36,7 @@ func appendLargeChange(b []byte, l largeChange) []byte {
 	}
 	b = appendBytes(append(b, redoUnit), delta.AppendUnit(nil, *l.Unit))
 	b = appendBytes(b, delta.AppendRuns(nil, l.Runs))
-	b = appendBytes(b, appendLogRecord(nil, logRecord{Amounts: l.Amounts}))
+	b = appendBytes(b, appendLogRecord(nil, logRecord{Amounts: l.Amounts, Taken: l.Taken}))
 	if len(l.Sides) == 0 {
 		return b // as versions without side records wrote it
 	}
@@ -55,7 +56,7 @@ func decodeLargeChange(v []byte) (l largeChange, err error) {
 			return l, fmt.Errorf("%w: redo record: %w", ErrDamaged, err)
 		}
 		record, err := decodeLogRecord(r.bytes())
-		if l.Amounts = record.Amounts; err == nil && len(r.b) > 0 {
+		if l.Amounts, l.Taken = record.Amounts, record.Taken; err == nil && len(r.b) > 0 {
 			l.Sides = r.sideEdits()
 			err = r.finish()
 		}
@@ -124,7 +125,7 @@ func (n *Namespace) runUnit(l largeChange) error {
 		}
 	}
 	g := n.newGroup()
-	g.amounts = l.Amounts
+	g.amounts, g.taken = l.Amounts, l.Taken
 	g.putSides(l.Sides)
 	for r, run := range l.Runs {
 		g.runs[r] = run
@@ -253,7 +254,7 @@ func (n *Namespace) unpinFailed() error {
 
 // runSettles looks at counters that a large change left behind, a bounded number at a time.
 func (n *Namespace) runSettles() {
-	for n.c.purges > 0 && n.failed.Load() == nil {
+	for n.c.purges > 0 && !n.c.Joining && n.failed.Load() == nil {
 		j := &job{ctx: context.Background(), do: n.settlePage, done: make(chan struct{})}
 		g := n.newGroup()
 		if err := g.take(j); err != nil {

@@ -46,6 +46,7 @@ type Namespace struct {
 	durable atomic.Pointer[version]
 	failed  atomic.Pointer[failure]
 	dead    chan struct{} // closed after failed is set
+	held    atomic.Uint64 // what Held was told, not durable yet
 
 	watchMu  sync.Mutex
 	changed  chan struct{} // closed and replaced when durable moves; nil while nobody waits
@@ -99,6 +100,10 @@ type committer struct {
 	pending func() error
 	// pieces counts the log records that pieces of large changes wrote in this run.
 	pieces uint64
+	// held is the highest own seq that a peer is known to hold.
+	held uint64
+	// heal is not nil while the copy heals a fork. It is replaced, not written.
+	heal *healing
 	// purges counts the counters that wait in the table p to be looked at.
 	purges int
 	side   sideTable
@@ -127,6 +132,9 @@ func openNamespace(s *Store, name string, storage Storage, id string, fresh bool
 	if err := n.recover(); err != nil {
 		return nil, err
 	}
+	if err := n.finishHealing(); err != nil {
+		return nil, err
+	}
 	go n.run()
 	return n, nil
 }
@@ -149,6 +157,12 @@ func (n *Namespace) load() error {
 		return err
 	}
 	if c.nonce, err = randUint64(n.opts.Rand); err != nil {
+		return err
+	}
+	if c.heal, err = readHealing(n.backend, n.keys); err != nil {
+		return err
+	}
+	if c.held, err = readHeld(n.backend, n.keys); err != nil {
 		return err
 	}
 	c.hlc = crdt.HLC{Last: c.meta.HLC, MaxAhead: n.opts.MaxAhead}

@@ -31,6 +31,9 @@ type Options struct {
 	// MaxLogBytes and MaxLogAge bound the log of each namespace.
 	MaxLogBytes uint64
 	MaxLogAge   time.Duration
+	// MaxUnheldBytes bounds it while it ends in own units that no peer is known to hold, in place of
+	// both: they can be issued again under another id. A copy that never met a peer does not wait for one.
+	MaxUnheldBytes uint64
 	// MaxSideBytes bounds the side records of each namespace.
 	MaxSideBytes uint64
 	// ReapEvery is the least time between two looks for entries to remove because their deadline has
@@ -65,6 +68,9 @@ const (
 	EventDamaged EventKind = "damaged"
 	// EventSetAside: the copy of a damaged namespace was set aside, and a new one begins.
 	EventSetAside EventKind = "set-aside"
+	// EventHealed: a fork of the replica id was healed; the detail says what was written again, and
+	// what could not be.
+	EventHealed EventKind = "healed"
 	// EventClockAhead: a timestamp stands further ahead of the wall clock than MaxAhead.
 	EventClockAhead EventKind = "clock-ahead"
 	// EventRedo: a large change was found unfinished at open, and was finished.
@@ -78,19 +84,20 @@ const (
 // DefaultOptions returns the options of a store in dir, without those that Open fills in.
 func DefaultOptions(dir string) Options {
 	return Options{
-		Dir:          dir,
-		Fingerprint:  ReadFingerprint,
-		FreeBytes:    freeBytes,
-		Now:          time.Now,
-		Rand:         rand.Reader,
-		MaxAhead:     10 * time.Minute,
-		MaxLogBytes:  64 << 20,
-		MaxLogAge:    7 * 24 * time.Hour,
-		MaxSideBytes: 64 << 20,
-		ReapEvery:    time.Second,
-		LargeEntries: 4096,
-		ReserveBytes: 64 << 20,
-		Event:        func(Event) {},
+		Dir:            dir,
+		Fingerprint:    ReadFingerprint,
+		FreeBytes:      freeBytes,
+		Now:            time.Now,
+		Rand:           rand.Reader,
+		MaxAhead:       10 * time.Minute,
+		MaxLogBytes:    64 << 20,
+		MaxLogAge:      7 * 24 * time.Hour,
+		MaxUnheldBytes: 256 << 20,
+		MaxSideBytes:   64 << 20,
+		ReapEvery:      time.Second,
+		LargeEntries:   4096,
+		ReserveBytes:   64 << 20,
+		Event:          func(Event) {},
 	}
 }
 
@@ -119,6 +126,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.MaxLogAge == 0 {
 		o.MaxLogAge = d.MaxLogAge
+	}
+	if o.MaxUnheldBytes == 0 {
+		o.MaxUnheldBytes = d.MaxUnheldBytes
 	}
 	if o.MaxSideBytes == 0 {
 		o.MaxSideBytes = d.MaxSideBytes

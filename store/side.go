@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/anabranchdb/anabranch/crdt"
@@ -207,6 +208,26 @@ func (g *group) sweepSides(b *Batch) error {
 		}
 	}
 	return it.Err()
+}
+
+// takeSides takes over the side records of a former copy: who asks again is answered as before. They
+// name clocks of that copy, which this one covers once it has healed.
+func (g *group) takeSides(src *Source) error {
+	n := g.n
+	for _, table := range []byte{'k', 'u'} {
+		err := walk(src.snap, src.n.keys, table, func(key string, value []byte) error {
+			g.side.Put(string(n.keys)+key[len(src.n.keys):], slices.Clone(value))
+			return nil
+		})
+		if err != nil {
+			return formerly(err)
+		}
+	}
+	n.c.side = src.n.c.side
+	if old := n.c.side.oldest; old != "" {
+		n.c.side.oldest = string(n.keys) + old[len(src.n.keys):]
+	}
+	return nil
 }
 
 func decodeSideSize(b []byte) (uint64, error) {

@@ -31,9 +31,9 @@ var (
 	// ErrLayout is returned by Open for a directory that another version wrote, of which this one cannot
 	// read the keys.
 	ErrLayout = errors.New("store: unknown layout")
-	// ErrJoining is returned by reads and writes of a copy that was set aside for damage and has
-	// not yet joined a peer completely.
-	ErrJoining = errors.New("store: the namespace was damaged and waits for its first complete join")
+	// ErrJoining is returned by reads and writes of a copy that was set aside, for damage or for a fork,
+	// and has not yet joined a peer completely.
+	ErrJoining = errors.New("store: the namespace was set aside, and waits for its first complete join")
 )
 
 // Storage says where a namespace copy lives.
@@ -187,7 +187,10 @@ func (s *Store) renewReplicas() error {
 			return err
 		}
 		m.OwnRuns = nil
-		return s.put(keys.meta(), appendMeta(nil, m))
+		var b Batch
+		b.Put(keys.meta(), appendMeta(nil, m))
+		b.Delete(keys.held()) // of the former id
+		return applySync(s.disk, &b)
 	})
 }
 
@@ -409,6 +412,9 @@ func (s *Store) DropNamespace(name string) error {
 	if n.storage == Disk {
 		// In one batch with its registration: an id without one holds nothing and can be used again.
 		b.DeleteRange(n.keys.all())
+		if h := n.c.heal; h != nil {
+			b.DeleteRange(keyspace("/" + h.Former).all())
+		}
 	}
 	if err := applySync(s.disk, &b); err != nil {
 		return err

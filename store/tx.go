@@ -44,6 +44,7 @@ type Tx struct {
 	first, next uint64
 	amounts     map[crdt.Path]*amount
 	order       []crdt.Path // of amounts
+	taken       []taken
 	killed      map[crdt.Dot]crdt.Entry
 	prefixes    []prefixKill
 	sides       []sideEdit
@@ -156,6 +157,17 @@ func (t *Tx) Increment(p crdt.Path, n int64) error {
 	return t.edit(p, e)
 }
 
+// amount returns what the transaction has added at p since it last reset it.
+func (t *Tx) amount(p crdt.Path) *amount {
+	a, ok := t.amounts[p]
+	if !ok {
+		a = &amount{Seq: t.first, Path: p}
+		t.amounts[p] = a
+		t.order = append(t.order, p)
+	}
+	return a
+}
+
 // note keeps what the unit adds to a counter, or takes from it if n is negative.
 func (t *Tx) note(p crdt.Path, n int64) error {
 	if n < 0 {
@@ -165,12 +177,7 @@ func (t *Tx) note(p crdt.Path, n int64) error {
 }
 
 func (t *Tx) noteTotals(p crdt.Path, added, taken crdt.Uint128) error {
-	a, ok := t.amounts[p]
-	if !ok {
-		a = &amount{Seq: t.first, Path: p}
-		t.amounts[p] = a
-		t.order = append(t.order, p)
-	}
+	a := t.amount(p)
 	plus, ok1 := a.P.Add(added)
 	minus, ok2 := a.N.Add(taken)
 	if !ok1 || !ok2 {
@@ -191,7 +198,29 @@ func (t *Tx) Reset(p crdt.Path, seen crdt.VersionVector) (bool, error) {
 	if err != nil || e.Empty() {
 		return false, err
 	}
+	if err := t.take(p, live, e); err != nil {
+		return false, err
+	}
 	return true, t.edit(p, e)
+}
+
+// take notes what a reset takes of the own cell.
+func (t *Tx) take(p crdt.Path, live []crdt.Entry, e crdt.Edit) error {
+	for _, x := range live {
+		if x.Kind != crdt.KindCell || x.Dot.Replica != t.self || !slices.Contains(e.Kill, x.Dot) {
+			continue
+		}
+		cell, err := crdt.DecodeCell(x.Value)
+		if err != nil {
+			return err
+		}
+		a := t.amount(p)
+		if cell.Lineage < t.first {
+			t.taken = append(t.taken, taken{Seq: t.first, Path: p, Lineage: cell.Lineage, P: cell.P.Sub(a.P), N: cell.N.Sub(a.N)})
+		}
+		a.P, a.N = crdt.Uint128{}, crdt.Uint128{}
+	}
+	return nil
 }
 
 // Assign writes value to the register at p. value is kept and must not be written afterwards. It
@@ -384,14 +413,17 @@ func (t *Tx) end() error {
 	}
 	amounts := make([]amount, 0, len(t.order))
 	for _, p := range t.order {
-		amounts = append(amounts, *t.amounts[p])
+		if a := t.amounts[p]; !a.P.IsZero() || !a.N.IsZero() {
+			amounts = append(amounts, *a)
+		}
 	}
 	if t.large {
-		t.g.large = &largeChange{Unit: &u, Amounts: amounts, Sides: t.sides}
+		t.g.large = &largeChange{Unit: &u, Amounts: amounts, Taken: t.taken, Sides: t.sides}
 		return nil
 	}
 	t.g.putSides(t.sides)
 	t.g.amounts = append(t.g.amounts, amounts...)
+	t.g.taken = append(t.g.taken, t.taken...)
 	t.g.over.merge(t.over)
 	t.g.addOwn(u)
 	return nil

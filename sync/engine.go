@@ -43,6 +43,7 @@ type Engine struct {
 	refreshAt time.Time // when to ask again for the answer to Refresh
 	foreign   map[crdt.ReplicaID]bool
 	asked     uint64 // hellos that wanted an answer so far
+	held      uint64 // highest own seq that some peer told of
 }
 
 // handed is a unit in flight.

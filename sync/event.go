@@ -103,7 +103,7 @@ func (Refreshed) event()   {}
 func (Tick) event()        {}
 
 // Action is what the driver is to do. It is one of Publish, Send, Apply, Pull, CancelPull,
-// Refresh, Alarm and Disconnect.
+// Refresh, Held, Alarm and Disconnect.
 type Action interface{ action() }
 
 type (
@@ -139,6 +139,9 @@ type (
 	// Refresh asks for the present status; Refreshed follows.
 	Refresh struct{}
 
+	// Held tells that a peer holds the copy's own units up to Seq, as this copy issued them.
+	Held struct{ Seq uint64 }
+
 	// Alarm is for the operator: an error log and a metric by Kind.
 	Alarm struct {
 		Kind AlarmKind
@@ -159,6 +162,7 @@ func (Apply) action()      {}
 func (Pull) action()       {}
 func (CancelPull) action() {}
 func (Refresh) action()    {}
+func (Held) action()       {}
 func (Alarm) action()      {}
 func (Disconnect) action() {}
 

@@ -311,6 +311,8 @@ func (n *scenarioNode) act(a Action) string {
 			return fmt.Sprintf("pull unit %d:%d from %s", uint64(a.Unit.Origin), a.Unit.First, a.Peer)
 		}
 		return fmt.Sprintf("pull from %s", a.Peer)
+	case Held:
+		return fmt.Sprintf("held up to %d", a.Seq)
 	case Alarm:
 		return fmt.Sprintf("alarm %s, shown by %s: %s", a.Kind, a.Peer, a.Text)
 	case Disconnect:

@@ -16,11 +16,21 @@ func (e *Engine) learned(now time.Time, p *peer, changed []component) {
 		p.answered, p.asks, p.answer = p.asks[p.answer-1].at, p.asks[p.answer:], 0
 	}
 	e.believe(p.id, changed, p.clock, p.runs)
+	e.hold(p)
 	grace := e.cfg.GapGrace
 	if !p.greeted {
 		p.greeted, grace = true, 0
 	}
 	e.watch(now, p, grace)
+}
+
+// hold takes note of how many of the own units the peer holds, if they are those that were issued here.
+func (e *Engine) hold(p *peer) {
+	c := claimOf(e.st.Replica, p.clock, p.runs)
+	if c.Seq > e.held && c.Run != (delta.Run{}) && e.st.checkOwn(c) == nil {
+		e.held = c.Seq
+		e.do(Held{Seq: c.Seq})
+	}
 }
 
 // believe looks for proofs of a fork in what a peer says of these replicas.
@@ -81,9 +91,7 @@ func (e *Engine) stop(from PeerID, err error) {
 	}
 	e.err = err
 	e.do(Alarm{Kind: AlarmFork, Peer: from, Text: fmt.Sprintf(
-		"%v; this directory is a copy or was rolled back: replication of the namespace has stopped here. "+
-			"Set this copy aside and join afresh under a new replica id; "+
-			"what only this copy holds has to be written again", err)})
+		"%v; this directory is a copy or was rolled back: the exchange of the namespace has ended here", err)})
 	if e.pulling != "" {
 		e.do(CancelPull{})
 	}

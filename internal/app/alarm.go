@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"log/slog"
 
-	"github.com/anabranchdb/anabranch/store"
 	peersync "github.com/anabranchdb/anabranch/sync"
 	"github.com/anabranchdb/anabranch/sync/p2p"
 )
@@ -19,16 +18,10 @@ func (a *App) logAlarm(log *slog.Logger, alarm p2p.Alarm) {
 func (a *App) remedy(kind peersync.AlarmKind, namespace string) string {
 	switch kind {
 	case peersync.AlarmFork:
-		if namespace == store.Default {
-			return fmt.Sprintf(`To repair: save what is here with "anabranch export -o FILE"; stop this daemon; move the directory %s away, `+
-				`make it again, and put nothing but the cluster.key of the old one into it; start the daemon; when "anabranch sync" says that `+
-				`it has converged, compare "anabranch export" with FILE, and write again what is missing`, a.cfg.DataDir)
-		}
-		return fmt.Sprintf(`To repair: save what is here with "anabranch export --ns %[1]s -o FILE"; "anabranch namespace drop %[1]s --local"; `+
-			`"anabranch namespace create %[1]s"; when "anabranch sync --ns %[1]s" says that it has converged, compare `+
-			`"anabranch export --ns %[1]s" with FILE, and write again what is missing`, namespace)
+		return fmt.Sprintf("It heals by itself: the namespace %s begins anew under a fresh replica id, fetches what the peer holds, and writes again what "+
+			"only this copy held. Until then, seconds while the peer is there, it answers 503. Look for what copied or rolled back the disk", namespace)
 	case peersync.AlarmForeignFork:
-		return `Look for the daemon that shows this replica id in "anabranch status": its log says how to repair it`
+		return `Look for the daemon that shows this replica id in "anabranch status": it has to hear of a daemon that knows its other history: then it heals by itself`
 	}
 	return fmt.Sprintf("It is a bug, or a disk that lies: keep the directory %s and that of the peer, and report it. "+
 		"To get one copy right again, start its daemon with an empty directory", a.cfg.DataDir)

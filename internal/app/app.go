@@ -16,6 +16,7 @@ import (
 	"github.com/anabranchdb/anabranch/config"
 	httpapi "github.com/anabranchdb/anabranch/http"
 	"github.com/anabranchdb/anabranch/store"
+	peersync "github.com/anabranchdb/anabranch/sync"
 	"github.com/anabranchdb/anabranch/sync/p2p"
 )
 
@@ -167,7 +168,7 @@ func (a *App) openStore(ctx context.Context) error {
 		log.Log(context.Background(), level, e.Detail, "event", string(e.Kind), "namespace", e.Namespace)
 		switch e.Kind {
 		case store.EventDamaged:
-			a.healer.report(e.Namespace)
+			a.healer.report(e.Namespace, damaged)
 		case store.EventFailed:
 			// What is acknowledged is on disk; who restarts us finds it.
 			a.fail(fmt.Errorf("the datastore failed: %s", strings.ReplaceAll(e.Detail, "\n", "; ")))
@@ -232,7 +233,7 @@ func eventLevel(k store.EventKind) slog.Level {
 	switch k {
 	case store.EventDamaged, store.EventFailed:
 		return slog.LevelError
-	case store.EventCopied, store.EventClockAhead, store.EventDatastore, store.EventSetAside:
+	case store.EventCopied, store.EventClockAhead, store.EventDatastore, store.EventSetAside, store.EventHealed:
 		return slog.LevelWarn
 	}
 	return slog.LevelInfo
@@ -258,7 +259,12 @@ func (a *App) startNode(ctx context.Context) error {
 	opts.PeerStore = filepath.Join(a.cfg.DataDir, peersFile)
 	log := a.log.With("component", "sync")
 	opts.Logger = log
-	opts.Alarm = func(alarm p2p.Alarm) { a.logAlarm(log, alarm) }
+	opts.Alarm = func(alarm p2p.Alarm) {
+		a.logAlarm(log, alarm)
+		if alarm.Kind == peersync.AlarmFork {
+			a.healer.report(alarm.Namespace, forked)
+		}
+	}
 	for _, info := range a.store.Namespaces() {
 		ns, err := a.store.Namespace(info.Name)
 		if err != nil {

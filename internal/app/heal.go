@@ -14,23 +14,31 @@ import (
 // healPause is the time between two rounds of healing.
 const healPause = 10 * time.Second
 
-// healer has damaged copies begin anew, on a goroutine of its own: damage is told in the middle of
-// a commit or a read.
+// healer has copies begin anew that are damaged or whose replica id is in use twice, on a goroutine of
+// its own: damage is told in the middle of a commit or a read, a fork in that of an exchange.
 type healer struct {
-	wake chan struct{} // has an element when somebody has told of damage
+	wake chan struct{} // has an element when somebody has told of trouble
 
-	mu      sync.Mutex
-	damaged map[string]bool // names of namespaces
+	mu       sync.Mutex
+	troubled map[string]trouble // by name of the namespace
 }
+
+// trouble is why a copy begins anew.
+type trouble int
+
+const (
+	damaged trouble = iota
+	forked
+)
 
 func newHealer() *healer {
-	return &healer{wake: make(chan struct{}, 1), damaged: map[string]bool{}}
+	return &healer{wake: make(chan struct{}, 1), troubled: map[string]trouble{}}
 }
 
-// report notes a damaged namespace. It does not block.
-func (h *healer) report(namespace string) {
+// report notes what ails a namespace. It does not block.
+func (h *healer) report(namespace string, why trouble) {
 	h.mu.Lock()
-	h.damaged[namespace] = true
+	h.troubled[namespace] = why
 	h.mu.Unlock()
 	select {
 	case h.wake <- struct{}{}:
@@ -38,27 +46,27 @@ func (h *healer) report(namespace string) {
 	}
 }
 
-func (h *healer) take() map[string]bool {
+func (h *healer) take() map[string]trouble {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	taken := h.damaged
-	h.damaged = map[string]bool{}
+	taken := h.troubled
+	h.troubled = map[string]trouble{}
 	return taken
 }
 
 // run has what was reported begin anew, until ctx ends. Between two rounds is a pause: a disk that
 // goes on to damage what it is given does not keep the daemon busy. What fails is tried again.
-func (h *healer) run(ctx context.Context, pause time.Duration, log *slog.Logger, renew func(namespace string) error) {
+func (h *healer) run(ctx context.Context, pause time.Duration, log *slog.Logger, renew func(namespace string, why trouble) error) {
 	for ctx.Err() == nil {
 		select {
 		case <-ctx.Done():
 			return
 		case <-h.wake:
 		}
-		for name := range h.take() {
-			if err := renew(name); err != nil {
-				log.Error("the damaged namespace cannot begin anew, trying again", "namespace", name, "err", err)
-				h.report(name)
+		for name, why := range h.take() {
+			if err := renew(name, why); err != nil {
+				log.Error("the namespace cannot begin anew, trying again", "namespace", name, "err", err)
+				h.report(name, why)
 			}
 		}
 		select {
@@ -83,9 +91,9 @@ func (a *App) startHealer(spaces *namespaces) {
 	})
 }
 
-// renew puts a new copy in the place of a damaged one, in the store and in the cluster, from where it
-// gets its content. A copy that is not damaged is left alone.
-func (n *namespaces) renew(name string) error {
+// renew puts a new copy in the place of one that is damaged or forked, in the store and in the cluster,
+// from where it gets its content. A copy that waits for that already is left alone.
+func (n *namespaces) renew(name string, why trouble) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	ns, err := n.app.store.Namespace(name)
@@ -95,12 +103,13 @@ func (n *namespaces) renew(name string) error {
 	if err != nil {
 		return err
 	}
-	if err := ns.Err(); err != nil && !errors.Is(err, store.ErrJoining) {
+	failed := ns.Err()
+	if damaged := failed != nil; !errors.Is(failed, store.ErrJoining) && (damaged || why == forked) {
 		// No session may begin on the former copy and end on the new one.
 		if err := n.app.node.RemoveCopy(name); err != nil && !errors.Is(err, p2p.ErrUnknown) {
 			return err
 		}
-		if _, err := n.app.store.SetAside(name); err != nil {
+		if err := n.setAside(name, damaged); err != nil {
 			return err
 		}
 	}
@@ -108,4 +117,12 @@ func (n *namespaces) renew(name string) error {
 		return err
 	}
 	return nil
+}
+
+func (n *namespaces) setAside(name string, damaged bool) error {
+	if damaged {
+		_, err := n.app.store.SetAside(name)
+		return err
+	}
+	return n.app.store.HealFork(name)
 }

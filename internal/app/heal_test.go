@@ -211,10 +211,10 @@ func TestHealerTriesAgain(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	var tried []string
 	done := make(chan struct{})
-	h.report("x")
+	h.report("x", forked)
 	go func() {
 		defer close(done)
-		h.run(ctx, time.Millisecond, slog.New(slog.DiscardHandler), func(name string) error {
+		h.run(ctx, time.Millisecond, slog.New(slog.DiscardHandler), func(name string, _ trouble) error {
 			if tried = append(tried, name); len(tried) < 3 {
 				return errors.New("no space")
 			}

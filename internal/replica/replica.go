@@ -58,6 +58,9 @@ func (c *Copy) Source(ctx context.Context) (peersync.Source, error) {
 	return &source{Source: s, status: s.Status()}, nil
 }
 
+// Held tells that a peer holds the own units up to seq.
+func (c *Copy) Held(seq uint64) { c.ns.Held(seq) }
+
 // Sink returns the side of the copy that a pull writes to. ctx ends its waits.
 func (c *Copy) Sink(ctx context.Context) peersync.Sink { return &sink{ctx: ctx, ns: c.ns} }
 

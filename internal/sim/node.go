@@ -227,6 +227,8 @@ func (n *node) do(a peersync.Action) {
 				n.handle(peersync.Refreshed{Status: n.copy.Status()})
 			}
 		})
+	case peersync.Held:
+		n.copy.Held(a.Seq)
 	case peersync.Alarm:
 		n.w.fail("%s: alarm %s: %s", n.id, a.Kind, a.Text)
 	case peersync.Disconnect:

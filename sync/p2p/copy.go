@@ -27,6 +27,8 @@ type Copy interface {
 	// has, and returns how many and where in this replica's history; nothing and the zero Dot if it
 	// has none. They are durable when it returns.
 	Give(ctx context.Context, key string, to crdt.ReplicaID, amount int64) (given int64, at crdt.Dot, err error)
+	// Held tells that a peer holds the copy's own units up to seq. It does not block.
+	Held(seq uint64)
 	// Subscribe has f called for every commit that is durable, in the order of commits, until
 	// cancel has returned. f does not block and does not call the copy.
 	Subscribe(f func(Commit)) (cancel func())

@@ -48,6 +48,8 @@ func newMemCopy(name string) *memCopy {
 
 func (c *memCopy) Name() string { return c.name }
 
+func (c *memCopy) Held(uint64) {}
+
 func (c *memCopy) Status() peersync.Status {
 	c.mu.Lock()
 	defer c.mu.Unlock()

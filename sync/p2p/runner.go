@@ -160,6 +160,8 @@ func (c *copyRunner) do(a peersync.Action) {
 		}
 	case peersync.Refresh:
 		c.inbox.force(peersync.Refreshed{Status: c.copy.Status()})
+	case peersync.Held:
+		c.copy.Held(a.Seq)
 	case peersync.Alarm:
 		c.alarm(a)
 	case peersync.Disconnect:
