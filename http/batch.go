@@ -41,7 +41,7 @@ type BatchCondition struct {
 	Set      string `json:"set,omitempty"`
 	Register string `json:"register,omitempty"`
 	Map      string `json:"map,omitempty"`
-	Etag     string `json:"etag,omitempty" minLength:"1" doc:"As in the header, or without the quotes; * for any."`
+	Etag     string `json:"etag,omitempty" pattern:"^([*]|\"[!#-~]+\"|[!#-~]+)$" doc:"As in the header, or without the quotes; * for any."`
 	Absent   bool   `json:"absent,omitempty" enum:"true"`
 }
 

@@ -121,3 +121,16 @@ func describeNames(s *huma.Schema) *huma.Schema {
 	}
 	return s
 }
+
+// mergeSchema describes merge patches, as a component: their objects nest.
+func mergeSchema(schemas huma.Registry) *huma.Schema {
+	self := &huma.Schema{Ref: "#/components/schemas/MergePatch"}
+	schemas.Map()["MergePatch"] = &huma.Schema{
+		Type:        huma.TypeObject,
+		Description: "A merge patch (RFC 7396): null deletes, an object goes into the field, every other value is written as a register.",
+		AdditionalProperties: &huma.Schema{AnyOf: []*huma.Schema{{Type: "null"}, {Type: huma.TypeBoolean}, {Type: huma.TypeNumber}, {Type: huma.TypeString},
+			{Type: huma.TypeArray, Items: &huma.Schema{}}, self}},
+		Extensions: map[string]any{"propertyNames": nameSchema()},
+	}
+	return self
+}

@@ -37,7 +37,7 @@ func encodeSpec(api *huma.OpenAPI, requests []*huma.Schema) []byte {
 		closeSchema(schemas, s, closed)
 	}
 	for _, s := range schemas.Map() {
-		if !closed[s] {
+		if !closed[s] && s.AdditionalProperties == false {
 			s.AdditionalProperties = nil // a later version may add members to its replies
 		}
 		for _, member := range s.Properties {

@@ -243,8 +243,7 @@ func (rt *route) requestBody(schemas huma.Registry) *huma.RequestBody {
 	}
 	body := &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{mediaTypeJSON: {Schema: schemaOf(schemas, rt.takes)}}}
 	if rt.merges {
-		body.Content[mediaTypeMerge] = &huma.MediaType{Schema: &huma.Schema{Type: huma.TypeObject, AdditionalProperties: true,
-			Description: "A merge patch (RFC 7396): null deletes, an object goes into the field, every other value is written as a register."}}
+		body.Content[mediaTypeMerge] = &huma.MediaType{Schema: mergeSchema(schemas)}
 	}
 	for _, x := range samples[rt.id] {
 		if x.body != "" {

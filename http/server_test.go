@@ -294,7 +294,7 @@ func TestOpenAPI(t *testing.T) {
 		Paths      map[string]map[string]struct{ OperationID string }
 		Components struct {
 			Schemas map[string]struct {
-				AdditionalProperties *bool
+				AdditionalProperties any
 				Properties           map[string]struct {
 					Type  any
 					Items struct{ Type any }
@@ -324,7 +324,7 @@ func TestOpenAPI(t *testing.T) {
 	}
 	for name, s := range spec.Components.Schemas {
 		request := slices.Contains([]string{"Barrier", "BoundedOp", "Batch", "BatchCondition", "BatchOp", "CounterOp", "MapOp", "MapOps", "NamespaceOptions", "NewPeer", "SetOp"}, name)
-		if closed := s.AdditionalProperties != nil && !*s.AdditionalProperties; closed != request {
+		if closed := s.AdditionalProperties == false; closed != request {
 			t.Errorf("%s: closed is %v", name, closed)
 		}
 		for prop, v := range s.Properties {

@@ -8,9 +8,10 @@
 #   test/e2e.sh names        names that hurt, on every way in and out
 #   test/e2e.sh contact      addresses that are taken, namespaces, SIGTERM, full disks
 #   test/e2e.sh load         real data sets, and daemons that start from nothing
+#   test/e2e.sh openapi      requests made from /openapi.json; SEED=7 for others, RUNS=300 for more
 #
-# Several names may be given. Needs root, Linux, iproute2, nftables and iso-codes. BINARY names
-# another binary. Everything that is made is removed at the end, also after ^C.
+# Several names may be given. Needs root, Linux, iproute2, nftables and iso-codes; openapi only
+# Node 18 or newer. BINARY names another binary. Everything that is made is removed at the end, also after ^C.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -22,13 +23,21 @@ declare -A parts=(
   [contact]='TestSecondDaemon|TestHostNames|TestNamespaces|TestTerm|TestDiskFull'
   [load]=TestLoad
 )
-pattern=.
+declare -A packages=( # of Node
+  [openapi]=test/openapi
+)
+if [ $# = 0 ]; then set -- "${!parts[@]}" "${!packages[@]}"; fi
+pattern=
+folders=()
 for part in "$@"; do
-  if [ -z "${parts[$part]:-}" ]; then
+  if [ -n "${packages[$part]:-}" ]; then
+    folders+=("${packages[$part]}")
+  elif [ -n "${parts[$part]:-}" ]; then
+    pattern+="${pattern:+|}${parts[$part]}"
+  else
     sed -n '2,/^set/{/^#/s/^# \{0,1\}//p}' "$0" >&2
     exit 2
   fi
-  if [ "$pattern" = . ]; then pattern=${parts[$part]}; else pattern+="|${parts[$part]}"; fi
 done
 
 binary=$(realpath "${BINARY:-dist/anabranch}")
@@ -49,6 +58,11 @@ cleanup() {
 }
 trap cleanup EXIT
 trap 'exit 130' INT TERM
+
+for folder in ${folders[@]+"${folders[@]}"}; do
+  (cd "$folder" && npm ci --no-audit --no-fund --loglevel=error && TMPDIR=$work BINARY=$binary npm test)
+done
+if [ -z "$pattern" ]; then exit 0; fi
 
 go vet -tags e2e ./test/e2e
 go test -tags e2e -c -o "$work/e2e" ./test/e2e
