@@ -30,6 +30,8 @@ func (n emptyNamespace) Commit(_ context.Context, fn func(Tx) error) (store.Rece
 	return store.Receipt{Clock: n.clock}, fn(emptyTx{})
 }
 
+func (emptyNamespace) Replica() crdt.ReplicaID { return 1 }
+
 type emptyTx struct{ Tx }
 
 func (emptyTx) Increment(crdt.Path, int64) error        { return nil }

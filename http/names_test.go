@@ -1,7 +1,9 @@
 package http
 
 import (
+	"encoding/binary"
 	"encoding/json"
+	"hash/fnv"
 	"slices"
 	"strings"
 	"testing"
@@ -190,6 +192,21 @@ func TestTokens(t *testing.T) {
 	if p.Missing != 1000<<20 {
 		t.Error(p)
 	}
+}
+
+// The binding is the hash that tokens and cursors of earlier versions have.
+func TestBinding(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		parts := rapid.SliceOf(rapid.String()).Draw(t, "parts")
+		h := fnv.New64a()
+		for _, p := range parts {
+			_, _ = h.Write(binary.BigEndian.AppendUint32(nil, uint32(len(p))))
+			_, _ = h.Write([]byte(p))
+		}
+		if got := binding(parts...); got != h.Sum64() {
+			t.Fatalf("%x, want %x", got, h.Sum64())
+		}
+	})
 }
 
 func FuzzToken(f *testing.F) {

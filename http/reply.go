@@ -158,7 +158,7 @@ func (rep *reply) write(h *Handler, w http.ResponseWriter, r *http.Request) {
 	if rep.replayed {
 		header.Set(replayHeader, "true")
 	}
-	header.Set("Cache-Control", "no-store")
+	header["Cache-Control"] = noStore
 	switch {
 	case rep.stream != nil:
 		rep.writeLines(h, w, r)
@@ -177,6 +177,12 @@ func (rep *reply) write(h *Handler, w http.ResponseWriter, r *http.Request) {
 		}
 	}
 }
+
+// Values of headers that all replies share. Nobody writes to them.
+var (
+	noStore = []string{"no-store"}
+	asJSON  = []string{mediaTypeJSON}
+)
 
 func setHeader(h http.Header, name, value string) {
 	if value != "" {

@@ -4,7 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"hash/crc32"
-	"hash/fnv"
+	"slices"
 
 	"github.com/anabranchdb/anabranch/crdt"
 )
@@ -27,22 +27,27 @@ const (
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// binding is what ties tokens and cursors to what they were made for.
+// binding is what ties tokens and cursors to what they were made for: FNV-1a over the parts, each
+// behind its length. Every reply has a token, so it is written out here, without an allocation.
 func binding(parts ...string) uint64 {
-	h := fnv.New64a()
-	var n [4]byte
+	const prime = 1099511628211
+	h := uint64(14695981039346656037)
 	for _, p := range parts {
-		binary.BigEndian.PutUint32(n[:], uint32(len(p)))
-		_, _ = h.Write(n[:]) // a hash never fails
-		_, _ = h.Write([]byte(p))
+		for shift := 24; shift >= 0; shift -= 8 {
+			h = (h ^ uint64(byte(len(p)>>shift))) * prime
+		}
+		for i := range len(p) {
+			h = (h ^ uint64(p[i])) * prime
+		}
 	}
-	return h.Sum64()
+	return h
 }
 
 // seal appends the checksum of b to b and returns the whole in base64url.
 func seal(b []byte) string {
+	var room [512]byte // on the stack, for tokens of up to some 30 replicas and for most cursors
 	b = binary.BigEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
-	return base64.RawURLEncoding.EncodeToString(b)
+	return string(base64.RawURLEncoding.AppendEncode(room[:0], b))
 }
 
 // unseal is the inverse of seal. It reports false for what seal did not write.
@@ -57,10 +62,15 @@ func unseal(s string) ([]byte, bool) {
 
 // encodeToken returns the token of a clock of the namespace.
 func encodeToken(ns string, clock crdt.VersionVector) string {
-	b := make([]byte, 1, tokenHead+len(clock)*(8+3)+tokenChecksum)
-	b[0] = tokenVersion
+	var few [16]crdt.ReplicaID // on the stack, as those of most clocks
+	replicas := few[:0]
+	for r := range clock {
+		replicas = append(replicas, r)
+	}
+	slices.Sort(replicas)
+	b := append(make([]byte, 0, tokenHead+len(clock)*(8+3)+tokenChecksum), tokenVersion)
 	b = binary.BigEndian.AppendUint64(b, binding("context", ns))
-	for _, r := range clock.Replicas() {
+	for _, r := range replicas {
 		b = binary.BigEndian.AppendUint64(b, uint64(r))
 		b = binary.AppendUvarint(b, clock[r])
 	}
