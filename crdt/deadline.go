@@ -35,7 +35,8 @@ func (d Deadline) before(by time.Duration) Deadline {
 // field has no meaning here, and is kept as it came.
 func (k Kind) MayExpire() bool { return slices.Contains(mayExpire, k) }
 
-var mayExpire = []Kind{KindValue, KindMember, KindFlag, KindElement, KindPlace, KindGuest}
+// mayExpire: where an item of a list stands has no deadline, for a concurrent write may keep the item.
+var mayExpire = []Kind{KindValue, KindMember, KindFlag, KindElement}
 
 // Over reports whether the entry's deadline has come at now.
 func (e Entry) Over(now Deadline) bool { return e.Expires != 0 && e.Expires <= now }

@@ -127,17 +127,10 @@ func (e Element) Move(to Position, at Dot, t Timestamp) ([]PathEdit, error) {
 		return nil, ErrNoElement
 	}
 	w := e.write(at)
-	place := Entry{Time: t, Value: []byte(to), Expires: values[0].Expires}
-	for _, v := range values {
-		if place.Expires = max(place.Expires, v.Expires); v.Expires == 0 {
-			place.Expires = 0
-			break
-		}
-	}
 	for _, v := range values {
 		w.add(e.id, Entry{Kind: KindElement, Time: v.Time, Expires: v.Expires, Value: v.Encode()})
 	}
-	w.place(place)
+	w.place(Entry{Time: t, Value: []byte(to)})
 	w.kill(nil)
 	return w.edits, nil
 }
@@ -176,10 +169,10 @@ func (w *elementWrite) add(p Position, e Entry) {
 	w.next.Seq++
 }
 
-// place writes a place with the time, the deadline and the position of like, and the guest there.
+// place writes a place with the time and the position of like, and the guest there.
 func (w *elementWrite) place(like Entry) {
-	w.add(w.id, Entry{Kind: KindPlace, Time: like.Time, Expires: like.Expires, Value: like.Value})
-	w.add(Position(like.Value), Entry{Kind: KindGuest, Time: like.Time, Expires: like.Expires, Value: []byte(w.id)})
+	w.add(w.id, Entry{Kind: KindPlace, Time: like.Time, Value: like.Value})
+	w.add(Position(like.Value), Entry{Kind: KindGuest, Time: like.Time, Value: []byte(w.id)})
 }
 
 // kill kills what seen covers, at the id and at the places.

@@ -53,7 +53,7 @@ func feedValue(v View, object crdt.Path, h store.Head) (*jsonValue, error) {
 	case crdt.Flag:
 		value = flagValue()
 	case crdt.Register:
-		values, err := readRegister(v, object.Leaf(t))
+		values, _, err := readRegister(v, object.Leaf(t))
 		if err != nil || len(values) == 0 {
 			return nil, err
 		}

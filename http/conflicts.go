@@ -109,7 +109,7 @@ func (f *conflictFinder) add(object crdt.Path, c Conflict) error {
 }
 
 func (f *conflictFinder) register(object crdt.Path) error {
-	values, err := readRegister(f.v, object.Leaf(crdt.Register))
+	values, _, err := readRegister(f.v, object.Leaf(crdt.Register))
 	if err != nil {
 		return err
 	}

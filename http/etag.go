@@ -11,13 +11,16 @@ import (
 )
 
 // An ETag names the last change of an object's live entries in this copy: the replica and the
-// stamp of the change, in base64url. Two states of an object never share one; a copy that is
-// made anew, or takes a new identity, has another replica id.
+// stamp of the change, in base64url, and the latest deadline that hides some of them. Two states of
+// an object never share one; a copy that is made anew, or takes a new identity, has another replica id.
 
 // opaqueTag returns an ETag without its quotes.
 func opaqueTag(replica crdt.ReplicaID, h store.Head) string {
 	b := binary.BigEndian.AppendUint64(make([]byte, 0, 24), uint64(replica))
 	b = binary.AppendUvarint(binary.AppendUvarint(b, h.Commit), h.Step)
+	if h.Over > 0 {
+		b = binary.AppendUvarint(b, uint64(h.Over))
+	}
 	return base64.RawURLEncoding.EncodeToString(b)
 }
 

@@ -72,7 +72,7 @@ func (x *exporter) counters() error {
 func (x *exporter) flags() error {
 	return x.scan(crdt.Flag, func(key string, p crdt.Path, live []crdt.Entry) error {
 		x.target(crdt.Flag, key, nil)
-		return x.flag()
+		return x.flag(live)
 	})
 }
 
@@ -120,7 +120,7 @@ func (x *exporter) maps() error {
 				err = x.counter(target, f.live)
 			case crdt.Flag:
 				target()
-				err = x.flag()
+				err = x.flag(f.live)
 			case crdt.Register:
 				err = x.register(target, f.live)
 			case crdt.Set:
@@ -179,7 +179,11 @@ func (x *exporter) counter(target func(), live []crdt.Entry) error {
 }
 
 // flag ends the line of a flag, which is on.
-func (x *exporter) flag() error { return x.end(`,"enable":true}`) }
+func (x *exporter) flag(live []crdt.Entry) error {
+	x.b = append(x.b, `,"enable":true`...)
+	x.b = appendExpires(x.b, crdt.VisibleUntil(crdt.Flag, live))
+	return x.end("}")
+}
 
 func (x *exporter) register(target func(), live []crdt.Entry) error {
 	values := crdt.RegisterValues(live)
@@ -188,12 +192,17 @@ func (x *exporter) register(target func(), live []crdt.Entry) error {
 	}
 	target()
 	x.b = append(append(x.b, `,"value":`...), values[0]...)
+	x.b = appendExpires(x.b, newestDeadline(live))
 	return x.end("}")
 }
 
-// set writes the members of a set, as many lines as it takes.
+// set writes the members of a set, as many lines as it takes: those of one line have one deadline.
 func (x *exporter) set(target func(), leaf crdt.Path) error {
-	members := 0
+	members, until := 0, crdt.Deadline(0)
+	end := func() error {
+		x.b = appendExpires(append(x.b, ']'), until)
+		return x.end("}")
+	}
 	for it, err := range x.v.Scan(leaf, "") {
 		if err != nil {
 			return err
@@ -202,13 +211,14 @@ func (x *exporter) set(target func(), leaf crdt.Path) error {
 		if err != nil {
 			return err
 		}
-		if members == maxLineMembers || members > 0 && len(x.b)+jsonSize(member) > maxLineBytes {
-			if err := x.end("]}"); err != nil {
+		d := crdt.VisibleUntil(crdt.Set, it.Entries)
+		if members == maxLineMembers || members > 0 && (d != until || len(x.b)+jsonSize(member) > maxLineBytes) {
+			if err := end(); err != nil {
 				return err
 			}
 			members = 0
 		}
-		if members == 0 {
+		if until = d; members == 0 {
 			target()
 			x.b = append(x.b, `,"add":[`...)
 		} else {
@@ -220,7 +230,7 @@ func (x *exporter) set(target func(), leaf crdt.Path) error {
 	if members == 0 {
 		return nil
 	}
-	return x.end("]}")
+	return end()
 }
 
 // jsonSize is at least the size of s as a JSON string with a comma and the end of a line.

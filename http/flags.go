@@ -8,6 +8,8 @@ type Flag struct {
 	Key   string   `json:"key" minLength:"1"`
 	Path  []string `json:"path,omitempty" doc:"The fields that lead to it, for a flag in a map."`
 	Value bool     `json:"value" enum:"true"`
+	// Expires is there only when the flag turns off by itself.
+	Expires timestamp `json:"expires,omitempty" doc:"When it turns off by itself, in UTC."`
 }
 
 // flagValue is what a flag that is on shows as.
@@ -22,7 +24,7 @@ func getFlag(r *request, v View) (any, error) {
 	if !crdt.Visible(crdt.Flag, live) {
 		return nil, absent(crdt.Flag, key)
 	}
-	return Flag{Type: "flag", Key: key, Value: true}, nil
+	return Flag{Type: "flag", Key: key, Value: true, Expires: timestampOf(crdt.VisibleUntil(crdt.Flag, live))}, nil
 }
 
 func putFlag(r *request) (*reply, error) {

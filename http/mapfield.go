@@ -18,7 +18,8 @@ type Field struct {
 	Omitted []OmittedSet `json:"omitted,omitempty" doc:"Of a map in pages."`
 	Next    string       `json:"next,omitempty"`
 	// Conflict is there only when it is true.
-	Conflict bool `json:"conflict,omitempty" doc:"Of a register with siblings."`
+	Conflict bool      `json:"conflict,omitempty" doc:"Of a register with siblings."`
+	Expires  timestamp `json:"expires,omitempty" doc:"Of a flag, and of the newest value of a register: when it is hidden, in UTC."`
 }
 
 func getField(r *request, v View) (any, error) {
@@ -63,7 +64,8 @@ func getField(r *request, v View) (any, error) {
 		c, _, err := readCounter(v, at.Leaf(crdt.Counter))
 		return Counter{Type: "counter", Key: key, Path: names, Value: c}, err
 	case crdt.Flag:
-		return Flag{Type: "flag", Key: key, Path: names, Value: true}, nil
+		live, err := v.Entries(at.Leaf(crdt.Flag))
+		return Flag{Type: "flag", Key: key, Path: names, Value: true, Expires: timestampOf(crdt.VisibleUntil(crdt.Flag, live))}, err
 	}
 	return readRegisterField(v, at, key, names)
 }
@@ -73,11 +75,11 @@ func absentField(key string) *Problem {
 }
 
 func readRegisterField(rd Reader, at crdt.Path, key string, names []string) (any, error) {
-	values, err := readRegister(rd, at.Leaf(crdt.Register))
+	values, expires, err := readRegister(rd, at.Leaf(crdt.Register))
 	if err != nil {
 		return nil, err
 	}
-	f := Field{Type: "register", Key: key, Path: names, Value: new(jsonValue("null"))}
+	f := Field{Type: "register", Key: key, Path: names, Value: new(jsonValue("null")), Expires: expires}
 	if len(values) > 0 {
 		f.Value = &values[0]
 	}

@@ -45,6 +45,7 @@ type op struct {
 	enable      bool
 	value       []byte
 	add, remove []string
+	life        lifetime // of what it writes
 }
 
 // items is what the op counts for against maxItems.
@@ -69,6 +70,9 @@ func readOp(d *jsonReader, form opForm) (op, error) {
 			var err error
 			o.path, err = d.strings()
 			return err
+		}
+		if name == ttlParam || name == expiresParam {
+			return o.readLifetime(d, name)
 		}
 		return o.readAction(d, name)
 	})
@@ -129,6 +133,9 @@ func (o *op) check(d *jsonReader, form opForm) error {
 	}
 	if o.action == 0 {
 		return d.fail("an op has an action")
+	}
+	if err := o.checkLifetime(); err != nil {
+		return err
 	}
 	if !form.targets {
 		return o.checkLimits()
@@ -273,6 +280,10 @@ type opResult struct {
 
 // apply does what the op says.
 func (o *op) apply(tx Tx, seen crdt.VersionVector) (opResult, error) {
+	return writeFor(tx, o.life, func() (opResult, error) { return o.act(tx, seen) })
+}
+
+func (o *op) act(tx Tx, seen crdt.VersionVector) (opResult, error) {
 	switch o.action {
 	case actInc:
 		if o.target == crdt.Bounded {

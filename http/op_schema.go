@@ -49,14 +49,14 @@ func (CounterOp) TransformSchema(_ huma.Registry, s *huma.Schema) *huma.Schema {
 
 // TransformSchema says that it is one or both.
 func (SetOp) TransformSchema(_ huma.Registry, s *huma.Schema) *huma.Schema {
-	s.MinProperties = new(1)
-	return describeNames(s)
+	s.AnyOf = []*huma.Schema{has("add"), has("remove")}
+	return describeNames(expiringWith(s, "add"))
 }
 
 // TransformSchema says that it has one action.
 func (MapOp) TransformSchema(_ huma.Registry, s *huma.Schema) *huma.Schema {
 	s.AllOf = []*huma.Schema{oneAction(s)}
-	return describeNames(s)
+	return describeNames(expiringWith(s, "value", "add", "enable"))
 }
 
 // TransformSchema says that it has one target and one action, and when it has a path.
@@ -64,13 +64,26 @@ func (BatchOp) TransformSchema(_ huma.Registry, s *huma.Schema) *huma.Schema {
 	field := &huma.Schema{AnyOf: []*huma.Schema{{Not: has("map")}, has("path"), has("delete")}}
 	s.AllOf = []*huma.Schema{oneTarget(s), oneAction(s), field}
 	s.DependentRequired = map[string][]string{"path": {crdt.Map.String()}}
-	return describeNames(s)
+	return describeNames(expiringWith(s, "value", "add", "enable"))
 }
 
 // TransformSchema says that it has one target, and one thing to ask of it.
 func (BatchCondition) TransformSchema(_ huma.Registry, s *huma.Schema) *huma.Schema {
 	s.AllOf = []*huma.Schema{oneTarget(s), {OneOf: []*huma.Schema{has("etag"), has("absent")}}}
 	return describeNames(s)
+}
+
+// expiringWith says that at most one of ttl and expires is there, and only with a member that writes
+// something.
+func expiringWith(s *huma.Schema, members ...string) *huma.Schema {
+	none := &huma.Schema{Not: &huma.Schema{AnyOf: []*huma.Schema{has(ttlParam), has(expiresParam)}}}
+	one := &huma.Schema{OneOf: []*huma.Schema{has(ttlParam), has(expiresParam)}}
+	for _, m := range members {
+		one.AnyOf = append(one.AnyOf, has(m))
+	}
+	s.AllOf = append(s.AllOf, &huma.Schema{AnyOf: []*huma.Schema{none, one}})
+	s.Properties[ttlParam].Pattern = ttlPattern
+	return s
 }
 
 func has(member string) *huma.Schema { return &huma.Schema{Required: []string{member}} }

@@ -91,7 +91,11 @@ func (s spec) appendJSON(b []byte) []byte { return append(b, s...) }
 var queryParams = map[string]*huma.Param{
 	acksParam: {Schema: &huma.Schema{Type: "integer", Minimum: new(float64(1)), Maximum: new(float64(maxAcks))},
 		Description: "Answer once that many peers have told that they hold the write, or with 202 when the time of Prefer: wait is over."},
-	"cursor":  {Schema: &huma.Schema{Type: "string"}, Description: "The value of next in the page before."},
+	"cursor": {Schema: &huma.Schema{Type: "string"}, Description: "The value of next in the page before."},
+	ttlParam: {Schema: &huma.Schema{Type: "string", Pattern: ttlPattern},
+		Description: "How long what is written is to be seen, as 90s, 15m or 36h: more than 0, at most 100 years. Not with expires."},
+	expiresParam: {Schema: &huma.Schema{Type: "string", Format: "date-time"},
+		Description: "Until when what is written is to be seen, as RFC 3339 has it, to the millisecond; at most 100 years ahead. Not with ttl."},
 	"include": {Schema: &huma.Schema{Type: "string", Enum: []any{"value"}}, Description: "What else a change tells."},
 	"since": {Schema: &huma.Schema{Type: "string", Default: "now"},
 		Description: "Where to begin: now, start, a cursor of this route, or the token of a reply, of another daemon too."},

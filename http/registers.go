@@ -25,35 +25,36 @@ type Register struct {
 	Value    jsonValue   `json:"value" doc:"The newest value."`
 	Conflict bool        `json:"conflict" doc:"Whether concurrent writes have left more than one value. The next write settles it."`
 	Values   []jsonValue `json:"values,omitempty" doc:"With a conflict: all values, the newest first."`
+	Expires  timestamp   `json:"expires,omitempty" doc:"Of the newest value: when it is hidden, in UTC."`
 }
 
 func getRegister(r *request, v View) (any, error) {
 	key := r.name("key")
-	values, err := readRegister(v, crdt.Object(crdt.Register, key).Leaf(crdt.Register))
+	values, expires, err := readRegister(v, crdt.Object(crdt.Register, key).Leaf(crdt.Register))
 	if err != nil {
 		return nil, err
 	}
 	if len(values) == 0 {
 		return nil, absent(crdt.Register, key)
 	}
-	reg := Register{Type: "register", Key: key, Value: values[0]}
+	reg := Register{Type: "register", Key: key, Value: values[0], Expires: expires}
 	if len(values) > 1 {
 		reg.Conflict, reg.Values = true, values
 	}
 	return reg, nil
 }
 
-// readRegister returns the values of a register, newest first.
-func readRegister(rd Reader, leaf crdt.Path) ([]jsonValue, error) {
+// readRegister returns the values of a register, newest first, and the deadline of the first.
+func readRegister(rd Reader, leaf crdt.Path) ([]jsonValue, timestamp, error) {
 	live, err := rd.Entries(leaf)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	var values []jsonValue
 	for _, v := range crdt.RegisterValues(live) {
 		values = append(values, v)
 	}
-	return values, nil
+	return values, timestampOf(newestDeadline(live)), nil
 }
 
 func putRegister(r *request) (*reply, error) {

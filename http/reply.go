@@ -83,7 +83,7 @@ func (r *request) commit(fn func(tx Tx, seen crdt.VersionVector) (body any, err 
 	var body any
 	receipt, err := ns.Commit(r.http.Context(), func(tx Tx) (err error) {
 		if err = r.checkWrite(tx); err == nil {
-			body, err = fn(tx, seen)
+			body, err = writeFor(tx, r.life, func() (any, error) { return fn(tx, seen) })
 		}
 		if r.once == nil {
 			return err

@@ -39,6 +39,7 @@ type request struct {
 	waits   bool          // Prefer: wait was given
 	applied bool          // … and honoured
 	match   conditions
+	life    lifetime  // of what is written
 	acks    int       // how many are asked for, 0 for none
 	etag    string    // that the write made, where it is known
 	ns      Namespace // once it was looked up

@@ -165,9 +165,11 @@ func (r *request) checkQuery() error {
 		}
 	}
 	if n, ok := r.param(acksParam); ok {
-		r.acks, err = parseAcks(n)
+		if r.acks, err = parseAcks(n); err != nil {
+			return err
+		}
 	}
-	return err
+	return r.readLifetime()
 }
 
 func listed(names []string) string {

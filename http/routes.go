@@ -76,7 +76,7 @@ func flagRoutes() []route {
 		{method: "GET", pattern: flagPattern, id: "get-flag", tag: tag, object: crdt.Flag, summary: "Ask whether a flag is on",
 			token: true, gives: Flag{}, status: 200, handle: read(getFlag)},
 		{method: "PUT", pattern: flagPattern, id: "enable-flag", tag: tag, object: crdt.Flag, summary: "Turn a flag on",
-			token: true, status: 204, handle: putFlag},
+			query: lifetimeParams, token: true, status: 204, handle: putFlag},
 		{method: "DELETE", pattern: flagPattern, id: "disable-flag", tag: tag, object: crdt.Flag, summary: "Turn a flag off",
 			token: true, status: 204, handle: deleteObject(crdt.Flag)},
 	}
@@ -94,7 +94,7 @@ func setRoutes() []route {
 		{method: "GET", pattern: memberPattern, id: "get-member", tag: tag, summary: "Ask whether a member is in a set",
 			token: true, status: 204, handle: read(getMember)},
 		{method: "PUT", pattern: memberPattern, id: "put-member", tag: tag, object: crdt.Set, summary: "Add a member",
-			token: true, status: 204, handle: putMember},
+			query: lifetimeParams, token: true, status: 204, handle: putMember},
 		{method: "DELETE", pattern: memberPattern, id: "delete-member", tag: tag, object: crdt.Set, summary: "Remove a member",
 			token: true, status: 204, handle: deleteMember},
 	}
@@ -106,7 +106,7 @@ func registerRoutes() []route {
 		{method: "GET", pattern: registerPattern, id: "get-register", tag: tag, object: crdt.Register, summary: "Read a register and its siblings",
 			token: true, gives: Register{}, status: 200, handle: read(getRegister)},
 		{method: "PUT", pattern: registerPattern, id: "put-register", tag: tag, object: crdt.Register, summary: "Write a register",
-			token: true, takes: jsonValue{}, bodyLimit: maxBodyBytes, status: 204, handle: putRegister},
+			query: lifetimeParams, token: true, takes: jsonValue{}, bodyLimit: maxBodyBytes, status: 204, handle: putRegister},
 		{method: "DELETE", pattern: registerPattern, id: "delete-register", tag: tag, object: crdt.Register, summary: "Delete a register",
 			token: true, status: 204, handle: deleteObject(crdt.Register)},
 	}
@@ -125,7 +125,7 @@ func mapRoutes() []route {
 		{method: "GET", pattern: fieldPattern, id: "get-field", tag: tag, summary: "Read one field of a map, of any type",
 			query: []string{"shape", "prefix", "limit", "cursor"}, token: true, gives: Field{}, typed: TypedMap{}, status: 200, handle: read(getField)},
 		{method: "PUT", pattern: fieldPattern, id: "put-field", tag: tag, object: crdt.Map, summary: "Write a register at a field",
-			token: true, takes: jsonValue{}, bodyLimit: maxBodyBytes, status: 204, handle: putField},
+			query: lifetimeParams, token: true, takes: jsonValue{}, bodyLimit: maxBodyBytes, status: 204, handle: putField},
 		{method: "DELETE", pattern: fieldPattern, id: "delete-field", tag: tag, object: crdt.Map, summary: "Delete what is at and under a field",
 			token: true, status: 204, handle: deleteField},
 	}

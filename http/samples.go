@@ -50,6 +50,8 @@ var exampleStrings = map[string]string{
 	"limit":         "10",
 	"prefix":        "a",
 	acksParam:       "2",
+	ttlParam:        "90s",
+	expiresParam:    "2030-01-31T12:00:00Z",
 	contextHeader:   exampleToken,
 	"Prefer":        "wait=5",
 	keyHeader:       "8e03978e-40d5-43dd-bc93-6894a57f9324",

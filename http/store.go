@@ -55,6 +55,9 @@ type View interface {
 // Tx reads and writes within one commit.
 type Tx interface {
 	Reader
+	// Now is the time of the transaction, and Until the deadline of all that it writes from then on.
+	Now() crdt.Deadline
+	Until(d crdt.Deadline)
 	Increment(p crdt.Path, amount int64) error
 	Reset(p crdt.Path, seen crdt.VersionVector) (bool, error)
 	Assign(p crdt.Path, value []byte, seen crdt.VersionVector) error

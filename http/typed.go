@@ -30,6 +30,9 @@ type TypedChild struct {
 	Values  []jsonValue `json:"values,omitempty" doc:"Of a register with siblings: all values, the newest first."`
 	Members []string    `json:"members,omitempty" doc:"Of a set; left out in a page when there are more than 1000."`
 	Size    uint64      `json:"size,omitempty" doc:"Of a set: how many members it has."`
+	Expires timestamp   `json:"expires,omitempty" doc:"Of a flag, and of the newest value of a register: when it is hidden, in UTC."`
+	// Deadlines are those of members.
+	Deadlines map[string]timestamp `json:"deadlines,omitempty" doc:"Of a set: when members are hidden that have a deadline, in UTC, by member."`
 }
 
 // typed reads the query parameter shape.
@@ -132,10 +135,10 @@ func (b *typedBuilder) child(s standing, t crdt.Type) (TypedChild, error) {
 		}
 		c.Value = new(jsonValue(number(v).appendTo(nil)))
 	case crdt.Flag:
-		c.Value = new(flagValue())
+		c.Value, c.Expires = new(flagValue()), timestampOf(crdt.VisibleUntil(crdt.Flag, live))
 	case crdt.Register:
 		values := crdt.RegisterValues(live)
-		c.Value = new(jsonValue(appendFirst(nil, values)))
+		c.Value, c.Expires = new(jsonValue(appendFirst(nil, values))), timestampOf(newestDeadline(live))
 		if len(values) > 1 {
 			for _, v := range values {
 				c.Values = append(c.Values, v)
@@ -170,6 +173,13 @@ func (b *typedBuilder) set(c *TypedChild, leaf crdt.Path) error {
 			return err
 		}
 		c.Members = append(c.Members, member)
+		if d := crdt.VisibleUntil(crdt.Set, it.Entries); d != 0 {
+			if c.Deadlines == nil {
+				c.Deadlines = map[string]timestamp{}
+			}
+			c.Deadlines[member] = timestampOf(d)
+			b.bytes += len(member)
+		}
 		b.bytes += len(member)
 	}
 	return nil

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"testing"
 	"testing/synctest"
@@ -58,11 +59,10 @@ func sizeOf(t testing.TB, n *Namespace, object crdt.Path) (visible uint64, entri
 		if err != nil {
 			t.Fatal(err)
 		}
-		h.Visible -= count(len(it.Entries) > 0)
-		visible++
+		visible += count(crdt.Visible(it.Path.LeafType(), it.Entries))
 	}
-	if h.Visible != 0 {
-		t.Errorf("the head of %q is %d off", object, h.Visible)
+	if h.Visible != visible {
+		t.Errorf("the head of %q says %d, there are %d", object, h.Visible, visible)
 	}
 	s := checkConsistency(t, n)
 	for _, e := range s.Live {
@@ -350,4 +350,64 @@ func TestReapedUnitIsValid(t *testing.T) {
 	if len(units) != 1 || delta.Validate(units[0]) != nil || len(units[0].Kills) != 1 || len(units[0].Kills[0].Dots) != 1 {
 		t.Errorf("%+v", units)
 	}
+}
+
+// TestDeadlinesOfItems: with the last value of an item goes where it stands, and a write of one that is
+// hidden finds none. A value without a deadline keeps the place of the one before.
+func TestDeadlinesOfItems(t *testing.T) {
+	c := newClock()
+	n := memorySpace(t, c.options)
+	list := crdt.Object(crdt.List, "l").Leaf(crdt.List)
+	var ids []crdt.Position
+	mustCommit(t, n, func(tx *Tx) (err error) {
+		tx.Until(c.in(time.Second))
+		ids, err = tx.Insert(list, Place{}, [][]byte{[]byte("1"), []byte("2"), []byte("3")})
+		return err
+	})
+	mustCommit(t, n, func(tx *Tx) error {
+		if err := tx.MoveItem(list, ids[0], Place{}); err != nil {
+			return err
+		}
+		if err := tx.MoveItem(list, ids[1], Place{Start: true}); err != nil {
+			return err
+		}
+		return tx.SetItem(list, ids[1], []byte("22"), nil)
+	})
+	if visible, entries := sizeOf(t, n, list.ObjectPath()); entries != 7 {
+		t.Errorf("%d paths, %d entries", visible, entries)
+	}
+	c.pass(time.Second)
+	mustCommit(t, n, func(tx *Tx) error {
+		if err := tx.SetItem(list, ids[0], []byte("11"), nil); !errors.Is(err, crdt.ErrNoElement) {
+			t.Errorf("set: %v", err)
+		}
+		if err := tx.MoveItem(list, ids[2], Place{}); !errors.Is(err, crdt.ErrNoElement) {
+			t.Errorf("moved: %v", err)
+		}
+		if _, err := tx.Insert(list, Place{After: ids[0]}, [][]byte{[]byte("4")}); err != nil {
+			t.Errorf("inserted behind a hidden item: %v", err)
+		}
+		return nil
+	})
+	mustCommit(t, n, func(tx *Tx) error {
+		removed, err := tx.RemoveItem(list, ids[2], nil)
+		if removed {
+			t.Error("a hidden item counts as removed")
+		}
+		return err
+	})
+	c.pass(5 * time.Second)
+	if removed := mustReap(t, n); removed != 3 { // the value, the place and the guest of the first
+		t.Errorf("%d removed", removed)
+	}
+	s := checkConsistency(t, n)
+	if len(s.Live) != 4 { // the new item; the value, the place and the guest of the second
+		t.Errorf("%d entries are left", len(s.Live))
+	}
+	mustCommit(t, n, func(tx *Tx) error {
+		if h, err := tx.Head(list.ObjectPath()); err != nil || h.Visible != 2 || h.Timed != 0 {
+			t.Errorf("%+v %v", h, err)
+		}
+		return nil
+	})
 }

@@ -44,7 +44,7 @@ func (t *Tx) SetItem(leaf crdt.Path, id crdt.Position, value []byte, seen crdt.V
 	if err := crdt.CheckValue(value); err != nil {
 		return err
 	}
-	e, err := t.element(leaf, id)
+	e, err := t.present(leaf, id)
 	if err != nil {
 		return err
 	}
@@ -59,12 +59,9 @@ func (t *Tx) SetItem(leaf crdt.Path, id crdt.Position, value []byte, seen crdt.V
 // MoveItem takes an item to another place. It returns crdt.ErrNoElement for one that is not in the
 // list, and what Insert returns for places.
 func (t *Tx) MoveItem(leaf crdt.Path, id crdt.Position, to Place) error {
-	e, err := t.element(leaf, id)
+	e, err := t.present(leaf, id)
 	if err != nil {
 		return err
-	}
-	if !e.Exists() {
-		return crdt.ErrNoElement
 	}
 	left, right, err := t.neighbours(leaf, to)
 	if err != nil {
@@ -89,8 +86,28 @@ func (t *Tx) RemoveItem(leaf crdt.Path, id crdt.Position, seen crdt.VersionVecto
 	if err != nil {
 		return false, err
 	}
-	edits := e.Remove(t.seenBy(seen))
-	return len(edits) > 0, t.editAll(edits)
+	changed, edits := false, e.Remove(t.seenBy(seen))
+	for _, x := range edits {
+		live, err := t.over.entries(x.Path)
+		if err != nil {
+			return false, err
+		}
+		changed = changed || t.hits(live, x.Edit) && x.Path == leaf.Member(string(id))
+	}
+	return changed, t.editAll(edits)
+}
+
+// present returns an element that a reader sees, else crdt.ErrNoElement.
+func (t *Tx) present(leaf crdt.Path, id crdt.Position) (crdt.Element, error) {
+	e, err := t.element(leaf, id)
+	if err != nil {
+		return e, err
+	}
+	live, err := t.Entries(leaf.Member(string(id)))
+	if err == nil && !crdt.Visible(crdt.List, live) {
+		err = crdt.ErrNoElement
+	}
+	return e, err
 }
 
 func (t *Tx) element(leaf crdt.Path, id crdt.Position) (crdt.Element, error) {

@@ -111,15 +111,16 @@ func (g *group) reap() (int, error) {
 	g.stamp.Step++
 	var dots []crdt.Dot
 	for _, p := range paths {
-		live, err := g.over.entries(p)
+		edits, err := g.reapAt(p, own, others)
 		if err != nil {
 			return 0, err
 		}
-		e := crdt.Reap(live, n.c.Replica, own, others)
-		dots = append(dots, e.Kill...)
-		if err := g.over.edit(p, e, g.stamp); err != nil {
-			g.broken = err
-			return 0, err
+		for _, e := range edits {
+			dots = append(dots, e.Edit.Kill...)
+			if err := g.over.edit(e.Path, e.Edit, g.stamp); err != nil {
+				g.broken = err
+				return 0, err
+			}
 		}
 	}
 	if len(dots) == 0 {
@@ -129,6 +130,27 @@ func (g *group) reap() (int, error) {
 	self, seq := n.c.Replica, g.clock[n.c.Replica]+1
 	g.addOwn(delta.Unit{Origin: self, First: seq, Last: seq, Deps: g.since, Kills: []delta.Kill{{Dots: dots}}})
 	return len(dots), nil
+}
+
+// reapAt returns what removes what is to be removed at a path. With the last value of an item of a list goes
+// where it stands.
+func (g *group) reapAt(p crdt.Path, own, others crdt.Deadline) ([]crdt.PathEdit, error) {
+	live, err := g.over.entries(p)
+	if err != nil {
+		return nil, err
+	}
+	e := crdt.Reap(live, g.n.c.Replica, own, others)
+	left := slices.DeleteFunc(slices.Clone(live), func(x crdt.Entry) bool { return slices.Contains(e.Kill, x.Dot) })
+	leaf, _ := p.SetLeaf()
+	if p.LeafType() != crdt.List || e.Empty() || crdt.Visible(crdt.List, left) {
+		return []crdt.PathEdit{{Path: p, Edit: e}}, nil
+	}
+	id, _, err := positionOf(p)
+	if err != nil {
+		return nil, err
+	}
+	item, err := crdt.LoadElement(leaf, id, g.over.entries)
+	return item.Remove(nil), err
 }
 
 // findOver returns the paths of entries that were over at others, and of those of this replica that were over

@@ -64,6 +64,9 @@ func (g *group) begin() *Tx {
 // the transaction.
 func (t *Tx) Clock() crdt.VersionVector { return t.g.clock }
 
+// Now returns the time at which the transaction reads.
+func (t *Tx) Now() crdt.Deadline { return t.now }
+
 // Until gives all entries that are written from here on a deadline, as far as they are of a kind that can
 // have one; 0 is none, as in the beginning.
 func (t *Tx) Until(d crdt.Deadline) { t.until = d }
