@@ -144,14 +144,19 @@ func pull(t testing.TB, a, b *Namespace) error {
 	if units, ok, err := src.Log(a.Clock()); err != nil {
 		return err
 	} else if ok {
-		var us []delta.Unit
 		for u, err := range units {
 			if err != nil {
 				return err
 			}
-			us = append(us, u.Unit)
+			runs := delta.Runs{}
+			if u.Run != (delta.Run{}) {
+				runs[u.Origin] = u.Run
+			}
+			if err := a.Apply(ctx, []delta.Unit{u.Unit}, runs); err != nil {
+				return err
+			}
 		}
-		return a.Apply(ctx, us, src.Status().Runs)
+		return nil
 	}
 	return pullState(t, a, src)
 }

@@ -286,14 +286,9 @@ func (n *Namespace) stageFrom(src *Source, j *stateJoin) error {
 	return n.Stage(page)
 }
 
-// endHealing makes g the last commit of the healing. The clock covers all that the former copy issued,
-// for tokens and barriers that name it: what was alive of it stands under this id.
+// endHealing makes g the last commit of the healing. The clock does not cover what the former copy issued
+// behind the fork: under those seqs others hold what is not here yet.
 func (n *Namespace) endHealing(g *group) {
-	h := n.c.heal
-	if g.clock[h.Replica] < h.Seq {
-		g.clock[h.Replica], g.since[h.Replica] = h.Seq, h.Seq
-		n.c.floors[h.Replica] = h.Seq
-	}
 	n.c.heal, n.c.Joining = nil, false
 	g.side.Delete(n.keys.heal())
 }

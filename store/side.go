@@ -210,8 +210,7 @@ func (g *group) sweepSides(b *Batch) error {
 	return it.Err()
 }
 
-// takeSides takes over the side records of a former copy: who asks again is answered as before. They
-// name clocks of that copy, which this one covers once it has healed.
+// takeSides takes over the side records of a former copy: who asks again is answered as before.
 func (g *group) takeSides(src *Source) error {
 	n := g.n
 	for _, table := range []byte{'k', 'u'} {
