@@ -1,7 +1,9 @@
 package http
 
 import (
+	"bufio"
 	"context"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -99,4 +101,63 @@ func openBench(b *testing.B, opts store.Options) Store {
 	}
 	b.Cleanup(func() { _ = s.Close() })
 	return Adapt(s)
+}
+
+// BenchmarkLines is the same ops as a bulk, as a bulk with a key, and as batches of 1000, through a server
+// on a store on disk. One is one op.
+func BenchmarkLines(b *testing.B) {
+	op := func(i int) string {
+		return fmt.Sprintf(`{"map":"m%d","path":["field"],"value":"some text of a register, %d"}`, i%5000, i)
+	}
+	start := func(b *testing.B) (*httptest.Server, *http.Client) {
+		h := New(Options{})
+		h.Attach(openBench(b, store.DefaultOptions(b.TempDir())), nil)
+		srv := httptest.NewUnstartedServer(h)
+		srv.Config = NewServer(h)
+		srv.Start()
+		b.Cleanup(srv.Close)
+		return srv, srv.Client()
+	}
+	post := func(b *testing.B, c *http.Client, url, media, key string, body io.Reader) {
+		req, err := http.NewRequest("POST", url, body)
+		if err != nil {
+			b.Fatal(err)
+		}
+		req.Header.Set("Content-Type", media)
+		if key != "" {
+			req.Header.Set(keyHeader, key)
+		}
+		resp, err := c.Do(req)
+		if err != nil {
+			b.Fatal(err)
+		}
+		if _, err := io.Copy(io.Discard, resp.Body); err != nil || resp.StatusCode != 200 {
+			b.Fatal(resp.Status, err)
+		}
+		_ = resp.Body.Close()
+	}
+	for name, key := range map[string]string{"bulk": "", "bulk+key": "k"} {
+		b.Run(name, func(b *testing.B) {
+			srv, c := start(b)
+			r, w := io.Pipe()
+			go func() {
+				buf := bufio.NewWriterSize(w, 32<<10)
+				for i := range b.N {
+					_, _ = buf.WriteString(op(i) + "\n")
+				}
+				_ = w.CloseWithError(buf.Flush())
+			}()
+			post(b, c, srv.URL+"/v1/ns/default/bulk", mediaTypeNDJSON, key, r)
+		})
+	}
+	b.Run("batch", func(b *testing.B) {
+		srv, c := start(b)
+		for i := 0; i < b.N; i += maxItems {
+			ops := make([]string, min(maxItems, b.N-i))
+			for j := range ops {
+				ops[j] = op(i + j)
+			}
+			post(b, c, srv.URL+"/v1/ns/default/batch", mediaTypeJSON, "", strings.NewReader(`{"ops":[`+strings.Join(ops, ",")+`]}`))
+		}
+	})
 }

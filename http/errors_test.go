@@ -43,7 +43,7 @@ func TestProblems(t *testing.T) {
 		{kindNotFound, "GET", ns + "/maps/m/fields", "", nil},
 		{kindNotFound, "GET", "/metrics", "", nil},
 		{kindNotFound, "GET", ns + "/nothing", "", nil},
-		{kindNotFound, "POST", ns + "/bulk", "", nil},
+		{kindNotFound, "POST", ns + "/bulks", "", nil},
 		{kindNotFound, "GET", "/v1/peers/pending", "", nil},
 		{kindNotFound, "GET", "/v1/discovery", "", nil},
 		{kindNotFound, "POST", "/v1/backup", "", nil},

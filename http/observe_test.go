@@ -242,7 +242,7 @@ func (o *observedReply) check(rt *route, r *http.Request, sent *head) {
 			observed.seen[rt.id] = map[int]bool{}
 		}
 		observed.seen[rt.id][o.status] = true
-		if rt.takes != nil && !sent.more {
+		if rt.takes != nil && !rt.lines && !sent.more {
 			media, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
 			d.check([]string{"paths", rt.pattern, strings.ToLower(rt.method), "requestBody", "content", media}, sent.Bytes(),
 				func(format string, args ...any) { wrong("the request that was granted: "+format, args...) })
@@ -263,7 +263,7 @@ func (o *observedReply) noteKind() {
 // checkHeaders looks for headers that are not described. Those of every reply are not.
 func (o *observedReply) checkHeaders(headers any, wrong func(string, ...any)) {
 	for name := range o.Header() {
-		ours := !slices.Contains([]string{"Content-Type", "Content-Length", "Cache-Control"}, name)
+		ours := !slices.Contains([]string{"Content-Type", "Content-Length", "Cache-Control", "Connection"}, name)
 		described := false
 		if headers, ok := headers.(map[string]any); ok {
 			for h := range headers {

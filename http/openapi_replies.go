@@ -15,7 +15,7 @@ func (rt *route) successes() []int {
 	if rt.also != 0 {
 		statuses = append(statuses, rt.also)
 	}
-	if rt.writes() && !slices.Contains(statuses, http.StatusAccepted) {
+	if rt.writes() && !rt.lines && !slices.Contains(statuses, http.StatusAccepted) {
 		statuses = append(statuses, http.StatusAccepted)
 	}
 	if rt.object != 0 && rt.method == http.MethodGet {
@@ -72,17 +72,17 @@ func (rt *route) media() string {
 // headers are those of a reply that tells of success.
 func (rt *route) headers(status int) map[string]*huma.Param {
 	list := map[string]*huma.Param{}
-	if _, tells := rt.gives.(SyncStatus); rt.token || tells {
+	if _, tells := rt.gives.(SyncStatus); rt.token && !rt.lines || tells {
 		list[contextHeader] = textHeader("The token of what this reply saw or wrote, or of what this daemon holds.", exampleToken)
 	}
 	if rt.token || rt.waits {
 		list["Preference-Applied"] = textHeader("wait=SECONDS, when there was something to wait for and the preference was honoured.", "wait=5")
 	}
-	if rt.writes() {
+	if rt.writes() && !rt.lines {
 		list[acksHeader] = &huma.Param{Schema: &huma.Schema{Type: huma.TypeInteger, Minimum: new(float64(0))}, Example: 2,
 			Description: "With acks: how many peers have told that they hold the write."}
 	}
-	if rt.keyed() {
+	if rt.keyed() && !rt.lines {
 		list[replayHeader] = replayed
 	}
 	if _, counts := rt.gives.(SetChange); rt.object != 0 && (rt.gives != nil || status == http.StatusNotModified) && !counts {

@@ -28,6 +28,8 @@ type reply struct {
 	// stream writes a body of lines, or of media, in place of body; close is called in any case.
 	stream func(*lines) error
 	close  func()
+	// duplex writes a body of lines while it reads that of the request, in place of both.
+	duplex func(http.ResponseWriter) error
 }
 
 // read runs fn on a view of the namespace that is as fresh as the request asks for.
@@ -162,6 +164,14 @@ func (rep *reply) write(h *Handler, w http.ResponseWriter, r *http.Request) {
 	switch {
 	case rep.stream != nil:
 		rep.writeLines(h, w, r)
+	case rep.duplex != nil:
+		// What is left of a body that is not read to its end must not be taken for the next request.
+		header.Set("Connection", "close")
+		header.Set("Content-Type", mediaTypeNDJSON)
+		w.WriteHeader(rep.status)
+		if err := rep.duplex(w); err != nil {
+			panic(http.ErrAbortHandler) // the client has gone
+		}
 	case rep.body == nil:
 		w.WriteHeader(rep.status)
 	default:

@@ -82,6 +82,9 @@ func (r *request) readBody(w http.ResponseWriter) error {
 	if err := r.checkMediaType(); err != nil {
 		return err
 	}
+	if r.route.lines {
+		return nil
+	}
 	limit := r.route.bodyLimit
 	if r.http.ContentLength > limit {
 		return &http.MaxBytesError{Limit: limit}
@@ -110,6 +113,9 @@ func readAll(body io.Reader, size int64) ([]byte, error) {
 func (r *request) checkMediaType() error {
 	takes := r.route.mediaTypes()
 	hint := "this route takes " + strings.Join(takes, " or ") + "; with curl write --json instead of -d or --data"
+	if r.route.lines {
+		hint = "this route takes " + mediaTypeNDJSON + "; with curl write -H 'Content-Type: " + mediaTypeNDJSON + "' --data-binary @FILE"
+	}
 	header := r.http.Header
 	media, params, err := mime.ParseMediaType(header.Get("Content-Type"))
 	charset, ok := params["charset"]

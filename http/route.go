@@ -43,6 +43,7 @@ type route struct {
 	takes     any
 	bodyLimit int64
 	merges    bool // the body may also be a merge patch
+	lines     bool // the body is a stream of lines of what takes says, which the route reads by itself
 	// gives is a value of the type that describes the reply's body; nil for none.
 	gives   any
 	typed   any  // the same with shape=typed, nil if there is no such shape
@@ -73,7 +74,7 @@ func (h *Handler) register() {
 		op := rt.operation(h.api.OpenAPI())
 		h.api.OpenAPI().AddOperation(op)
 		if op.RequestBody != nil {
-			requests = append(requests, op.RequestBody.Content[mediaTypeJSON].Schema)
+			requests = append(requests, op.RequestBody.Content[rt.mediaTypes()[0]].Schema)
 		}
 		h.api.Adapter().Handle(op, func(ctx huma.Context) {
 			r, w := humago.Unwrap(ctx)
@@ -104,7 +105,7 @@ func (r *request) run(w http.ResponseWriter) (*reply, error) {
 	if err := r.readBody(w); err != nil {
 		return nil, err
 	}
-	if r.once != nil {
+	if r.once != nil && !r.route.lines {
 		return r.runOnce()
 	}
 	return r.route.handle(r)
@@ -243,7 +244,10 @@ func (rt *route) requestBody(schemas huma.Registry) *huma.RequestBody {
 	if rt.takes == nil {
 		return nil
 	}
-	body := &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{mediaTypeJSON: {Schema: schemaOf(schemas, rt.takes)}}}
+	body := &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{rt.mediaTypes()[0]: {Schema: schemaOf(schemas, rt.takes)}}}
+	if rt.lines {
+		body.Description = "A stream of lines: the schema is that of one line."
+	}
 	if rt.merges {
 		body.Content[mediaTypeMerge] = &huma.MediaType{Schema: mergeSchema(schemas)}
 	}
@@ -257,8 +261,11 @@ func (rt *route) requestBody(schemas huma.Registry) *huma.RequestBody {
 
 // mediaTypes lists what the body may be.
 func (rt *route) mediaTypes() []string {
-	if rt.merges {
+	switch {
+	case rt.merges:
 		return []string{mediaTypeJSON, mediaTypeMerge}
+	case rt.lines:
+		return []string{mediaTypeNDJSON}
 	}
 	return []string{mediaTypeJSON}
 }

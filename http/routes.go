@@ -136,6 +136,10 @@ func bulkRoutes() []route {
 	return []route{
 		{method: "POST", pattern: nsPattern + "/batch", id: "batch", tag: tag, summary: "Change many objects, all or nothing",
 			token: true, takes: Batch{}, bodyLimit: maxOpsBytes, gives: BatchResults{}, status: 200, fails: []kind{kindPrecondition, kindOverflow, kindWrongType, kindRights}, handle: postBatch},
+		{method: "POST", pattern: nsPattern + "/bulk", id: "bulk", tag: tag, summary: "Change any number of objects, line by line",
+			doc: "Every line is an op as in a batch, atomic by itself, and has a line in the reply, while the bulk goes on. The last line tells of all; when it is missing, the bulk has not ended well. " +
+				"With an Idempotency-Key it goes on where an earlier request stopped.",
+			token: true, takes: BatchOp{}, lines: true, gives: BulkResult{}, ndjson: true, status: 200, fails: []kind{kindRateLimited}, handle: postBulk},
 		{method: "GET", pattern: nsPattern + "/conflicts", id: "list-conflicts", tag: tag, summary: "List objects with more than one concurrent value",
 			query: []string{"limit", "cursor"}, token: true, gives: Conflicts{}, status: 200, handle: read(getConflicts)},
 		{method: "GET", pattern: nsPattern + "/export", id: "export", tag: tag, summary: "Stream everything visible as lines of ops",

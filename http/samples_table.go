@@ -134,6 +134,17 @@ var samples = map[string][]sample{
 		{name: "conditions", summary: "Only if nobody was faster", target: exampleNS + "/batch",
 			body: `{"if":[{"register":"owner","absent":true},{"set":"cart","etag":"*"}],"ops":[{"register":"owner","value":"me"}]}`, status: 200, reply: `{"results":[{}]}`},
 	},
+	"bulk": {
+		{name: "lines", summary: "A line that fails stops no other", target: exampleNS + "/bulk", headers: []string{"Content-Type: " + mediaTypeNDJSON},
+			body: `{"counter":"visits","inc":1}
+{"set":"cart","add":["figs"]}
+{"register":"greeting","value":"good day"}
+{"counter":"visits","add":["x"]}`, status: 200, reply: `{"line":1,"status":200,"value":43}
+{"line":2,"status":200,"added":1,"removed":0}
+{"line":3,"status":200}
+{"line":4,"problem":{"type":"urn:anabranch:problem:wrong-type-op","title":"The type has no such action","status":422,"detail":"a counter has no action add and remove; it has inc, reset, delete"}}
+{"status":200,"lines":4,"failed":1,"context":"` + exampleToken + `"}`},
+	},
 	"list-conflicts": {
 		{name: "none", target: exampleNS + "/conflicts", status: 200, reply: `{"conflicts":[]}`},
 	},

@@ -56,6 +56,7 @@ type Handler struct {
 	waiters atomic.Int64 // requests that wait for peers
 	asks    asks
 	running running
+	bulks   atomic.Int64 // that run
 	// drained ends, with errDraining as its cause, when the daemon begins to stop.
 	drained context.Context
 	drain   context.CancelCauseFunc
@@ -158,11 +159,16 @@ func (h *Handler) noRoute(w http.ResponseWriter, r *http.Request) {
 
 // fail tells err to the client. What is our fault is logged with the cause.
 func (h *Handler) fail(w http.ResponseWriter, r *http.Request, err error) {
+	h.note(r, err)
+	problemOf(err).write(w, r)
+}
+
+// note logs an error that is our fault.
+func (h *Handler) note(r *http.Request, err error) {
 	p := problemOf(err)
 	if p.Status == http.StatusInternalServerError || errors.Is(err, store.ErrDamaged) || errors.Is(err, crdt.ErrDamaged) {
 		h.log.Error("request failed", "method", r.Method, "path", r.URL.Path, "error", err)
 	}
-	p.write(w, r)
 }
 
 // recover turns a panic into a problem that tells nothing, if nothing was written yet.

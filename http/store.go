@@ -29,6 +29,7 @@ type Namespace interface {
 	WaitFor(ctx context.Context, clock crdt.VersionVector) error
 	View(ctx context.Context) (View, error)
 	Commit(ctx context.Context, fn func(Tx) error) (store.Receipt, error)
+	CommitEach(ctx context.Context, count int, run func(i int, tx Tx) error, failed func(i int, err error, tx Tx) error) (store.Series, error)
 	WaitCommit(ctx context.Context, commit uint64) error
 }
 
@@ -95,4 +96,8 @@ func (n adaptedNamespace) View(ctx context.Context) (View, error) {
 
 func (n adaptedNamespace) Commit(ctx context.Context, fn func(Tx) error) (store.Receipt, error) {
 	return n.Namespace.Commit(ctx, func(t *store.Tx) error { return fn(t) })
+}
+
+func (n adaptedNamespace) CommitEach(ctx context.Context, count int, run func(i int, tx Tx) error, failed func(i int, err error, tx Tx) error) (store.Series, error) {
+	return n.Namespace.CommitEach(ctx, count, func(i int, t *store.Tx) error { return run(i, t) }, func(i int, err error, t *store.Tx) error { return failed(i, err, t) })
 }
