@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/anabranchdb/anabranch/crdt"
 	"github.com/anabranchdb/anabranch/store"
@@ -13,6 +14,9 @@ import (
 // maxSharedPages bounds the pages that are kept for the readers of one query. A reader who is
 // further behind reads for itself.
 const maxSharedPages = 8
+
+// maxSharedAge bounds how old what a page tells may be: values have deadlines.
+const maxSharedAge = time.Second
 
 // sharedFeeds lets streams with the same query read the log, and encode what it says, once for all
 // of them: what a writer does costs the daemon the same, however many follow.
@@ -69,6 +73,7 @@ func (s *sharedFeeds) leave(key sharedKey) {
 // feedPage is a part of a feed, from a place on, as it goes to the readers.
 type feedPage struct {
 	from store.Position
+	made time.Time     // zero while somebody makes it; guarded by sharedFeed.mu
 	done chan struct{} // closed when what follows is set
 
 	ok      bool // else whoever made it has failed, or has gone
@@ -77,8 +82,7 @@ type feedPage struct {
 	last    string         // cursor of the last change
 	at      store.Position // behind the page
 	more    bool           // there is more already
-	seen    crdt.VersionVector
-	commit  uint64 // of the view
+	commit  uint64         // of the view
 }
 
 // page returns the page from a place on. If nobody has it and nobody makes it, the caller makes it:
@@ -115,6 +119,7 @@ func (s *sharedFeed) make(p *feedPage, until uint64, read func(p *feedPage, unti
 func (s *sharedFeed) claim(from store.Position) (p *feedPage, until uint64, mine bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.pages = slices.DeleteFunc(s.pages, func(p *feedPage) bool { return !p.made.IsZero() && time.Since(p.made) > maxSharedAge })
 	for _, p := range s.pages {
 		if p.from == from {
 			return p, 0, false
@@ -136,7 +141,7 @@ func (s *sharedFeed) claim(from store.Position) (p *feedPage, until uint64, mine
 func (s *sharedFeed) finish(p *feedPage, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	p.ok = err == nil
+	p.ok, p.made = err == nil, time.Now()
 	if !p.ok || p.at == p.from {
 		s.pages = slices.DeleteFunc(s.pages, func(other *feedPage) bool { return other == p })
 	}

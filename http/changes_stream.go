@@ -74,7 +74,7 @@ func (s *feedStream) next(ctx context.Context) (*feedPage, error) {
 	}
 	page, err := s.shared.page(ctx, s.at, func(p *feedPage, until uint64) error { return s.read(p, maxLimit, until) })
 	if err == nil {
-		s.at, s.seen, s.commit = page.at, page.seen, page.commit
+		s.at, s.commit = page.at, page.commit
 	}
 	return page, err
 }
@@ -89,7 +89,7 @@ func (s *feedStream) read(p *feedPage, limit int, until uint64) error {
 		p.data, p.last = s.appendChange(p.data, c), c.Cursor
 	}
 	p.changes, p.more = len(changes), more
-	p.at, p.seen, p.commit = s.at, s.seen, s.commit
+	p.at, p.commit = s.at, s.commit
 	return nil
 }
 
