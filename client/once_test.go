@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -65,5 +66,40 @@ func TestKeyIsKept(t *testing.T) {
 	}
 	if _, err := c.Inc(ctx, 3, client.IdempotencyKey("order-17")); !errors.Is(err, client.ErrKeyReused) {
 		t.Errorf("another call: %v", err)
+	}
+}
+
+// TestBulkOfADaemon: what became of each line, what the end tells, and a second time under the same key.
+func TestBulkOfADaemon(t *testing.T) {
+	var (
+		ctx     = t.Context()
+		session client.Session
+		meta    client.Meta
+		ns      = defaultNamespace(t, client.In(&session))
+		lines   = "{\"counter\":\"n\",\"inc\":2}\n\n{\"counter\":\"n\",\"add\":[\"x\"]}\n{\"set\":\"s\",\"add\":[\"x\",\"y\"]}\n"
+	)
+	for _, again := range []bool{false, true} {
+		all := collect(t, ns.Bulk(ctx, strings.NewReader(lines), client.IdempotencyKey("once"), client.WithMeta(&meta)))
+		same(t, len(all), 3)
+		same(t, [3]int64{all[0].Line, all[1].Line, all[2].Line}, [3]int64{1, 3, 4})
+		same(t, []bool{all[0].Replayed, all[2].Replayed}, []bool{again, again})
+		same(t, errors.Is(all[1].Problem, client.ErrWrongType), true)
+		if !again {
+			same(t, all[0].Value.String(), "2")
+			same(t, all[2].Added, 2)
+		}
+		same(t, meta.Status, 200)
+		same(t, session.Context("default"), meta.Context)
+	}
+	same(t, must(ns.Counter("n").Get(ctx))(t), int64(2))
+	for r, err := range ns.Bulk(ctx, strings.NewReader(`{"counter":"m","inc":2}`), client.IdempotencyKey("once")) {
+		if !errors.Is(err, client.ErrKeyReused) {
+			t.Errorf("other lines: %v, %v", r, err)
+		}
+	}
+	for r, err := range connect(t).Namespace("nobody").Bulk(ctx, strings.NewReader(lines)) {
+		if !errors.Is(err, client.ErrNamespaceNotFound) {
+			t.Errorf("nobody: %v, %v", r, err)
+		}
 	}
 }

@@ -1,6 +1,7 @@
 package client
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -76,7 +77,7 @@ func (p *Problem) UnmarshalJSON(body []byte) error {
 	if err := json.Unmarshal(body, &doc); err != nil {
 		return err
 	}
-	*p = Problem{Body: body}
+	*p = Problem{Body: bytes.Clone(body)}
 	for name, into := range map[string]any{"type": &p.Type, "status": &p.Status, "title": &p.Title, "detail": &p.Detail} {
 		raw, ok := doc[name]
 		if !ok {

@@ -38,7 +38,7 @@ var exitTable = []struct {
 	{exitError, "any other error; \"healthcheck\" and \"demo\" know only 0 and 1"},
 	{exitUsage, "the command line or the settings are wrong; nothing was done"},
 	{exitNotFound, "no such object, member, field or namespace"},
-	{exitConflict, "refused in the present state: a condition failed, a counter would overflow, an action that the type lacks"},
+	{exitConflict, "refused in the present state: a condition failed, a counter would overflow, an action that the type lacks; \"import\" is complete but for lines that were refused"},
 	{exitUnreachable, "no daemon answered, or not in time; a write may or may not have happened"},
 	{exitNotYet, "the daemon has not yet all that --context stands for, or too few --acks came (the write stands), or what \"sync --wait\" waits for was not reached; try again, or --wait longer"},
 	{exitBusy, "the daemon is busy, shutting down, or its disk is full; try again later"},
@@ -69,6 +69,8 @@ func exitCode(err error) int {
 		return exitError
 	case errors.Is(err, errNotReached):
 		return exitNotYet
+	case errors.Is(err, errRefused):
+		return exitConflict
 	case errors.Is(err, errUsage), errors.Is(err, client.ErrAddr):
 		return exitUsage
 	case errors.As(err, &absent):
