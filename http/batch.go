@@ -31,8 +31,8 @@ type BatchOp struct {
 	Add      []string   `json:"add,omitempty"`
 	Remove   []string   `json:"remove,omitempty"`
 	Delete   bool       `json:"delete,omitempty" enum:"true"`
-	TTL     string    `json:"ttl,omitempty" doc:"How long what is written is to be seen, as 90s, 15m or 36h; with value, add and enable."`
-	Expires timestamp `json:"expires,omitempty" doc:"In place of ttl: until when."`
+	TTL      string     `json:"ttl,omitempty" doc:"How long what is written is to be seen, as 90s, 15m or 36h; with value, add and enable."`
+	Expires  timestamp  `json:"expires,omitempty" doc:"In place of ttl: until when."`
 }
 
 // BatchCondition asks that an object has an ETag, or that it is absent.

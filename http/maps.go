@@ -40,16 +40,16 @@ type MapOps struct {
 // MapOp is one action at one field of a map: one of inc, reset, enable, value, delete, or add
 // and remove together or alone.
 type MapOp struct {
-	Path   []string   `json:"path" minItems:"1" maxItems:"32"`
-	Inc    *amount    `json:"inc,omitempty"`
-	Reset  bool       `json:"reset,omitempty" enum:"true"`
-	Enable *bool      `json:"enable,omitempty"`
-	Value  *jsonValue `json:"value,omitempty"`
-	Add    []string   `json:"add,omitempty"`
-	Remove []string   `json:"remove,omitempty"`
-	Delete bool       `json:"delete,omitempty" enum:"true"`
-	TTL     string    `json:"ttl,omitempty" doc:"How long what is written is to be seen, as 90s, 15m or 36h; with value, add and enable."`
-	Expires timestamp `json:"expires,omitempty" doc:"In place of ttl: until when."`
+	Path    []string   `json:"path" minItems:"1" maxItems:"32"`
+	Inc     *amount    `json:"inc,omitempty"`
+	Reset   bool       `json:"reset,omitempty" enum:"true"`
+	Enable  *bool      `json:"enable,omitempty"`
+	Value   *jsonValue `json:"value,omitempty"`
+	Add     []string   `json:"add,omitempty"`
+	Remove  []string   `json:"remove,omitempty"`
+	Delete  bool       `json:"delete,omitempty" enum:"true"`
+	TTL     string     `json:"ttl,omitempty" doc:"How long what is written is to be seen, as 90s, 15m or 36h; with value, add and enable."`
+	Expires timestamp  `json:"expires,omitempty" doc:"In place of ttl: until when."`
 }
 
 func getMap(r *request, v View) (any, error) {

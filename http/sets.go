@@ -17,8 +17,8 @@ type Set struct {
 // SetOp is the body of POST to a set. What is to be removed is removed first: a member in both
 // lists is there afterwards.
 type SetOp struct {
-	Add    []string `json:"add,omitempty" doc:"Members to add."`
-	Remove []string `json:"remove,omitempty" doc:"Members to remove."`
+	Add     []string  `json:"add,omitempty" doc:"Members to add."`
+	Remove  []string  `json:"remove,omitempty" doc:"Members to remove."`
 	TTL     string    `json:"ttl,omitempty" doc:"How long what is written is to be seen, as 90s, 15m or 36h; for members to add."`
 	Expires timestamp `json:"expires,omitempty" doc:"In place of ttl: until when."`
 }
