@@ -36,16 +36,16 @@ func (d Deadline) before(by time.Duration) Deadline {
 func (k Kind) MayExpire() bool { return slices.Contains(mayExpire, k) }
 
 // mayExpire: where an item of a list stands has no deadline, for a concurrent write may keep the item.
-var mayExpire = []Kind{KindValue, KindMember, KindFlag, KindElement}
+var mayExpire = []Kind{KindValue, KindMember, KindFlag, KindElement, KindPresence, KindLease}
 
 // Over reports whether the entry's deadline has come at now.
 func (e Entry) Over(now Deadline) bool { return e.Expires != 0 && e.Expires <= now }
 
-// Until gives the entries that the edit adds a deadline; 0 is none.
+// Until gives the entries that the edit adds a deadline; 0 is none. Leases have their own.
 func (e Edit) Until(d Deadline) Edit {
 	add := slices.Clone(e.Add)
 	for i := range add {
-		if add[i].Kind.MayExpire() {
+		if add[i].Kind.MayExpire() && add[i].Kind != KindLease {
 			add[i].Expires = d
 		}
 	}

@@ -253,6 +253,32 @@
 //	x@9      | at 9, reap                 | at 9, reap        | -
 //	x@9      | add x until 12             | remove x          | x@12
 //
+// A presence object holds what replicas announce at its members: each speaks for itself, and is
+// heard while its lease is live. Here the first state is that of the replica on the left, which has a lease
+// until 15; whoever announces or renews at another time gets one for 14 more. "reap" takes away what replicas announced
+// whose lease is over; one that is there still, and finds that, announces anew.
+//
+//	presence | operation                  | presence
+//	-        | announce w 1               | w=1
+//	w=1      | announce w 2               | w=2
+//	w=1      | announce v 3               | v=3 w=1
+//	w=1      | withdraw w                 | -
+//	w=1      | at 14                      | w=1
+//	w=1      | at 15                      | -
+//	w=1      | at 10, renew, at 23        | w=1
+//	w=1      | at 15, renew               | w=1
+//	w=1      | at 15, announce v 2        | v=2 w=1
+//
+//	presence | here                       | there              | joined
+//	-        | announce w 1               | announce w 2       | w=2,1
+//	w=1      | withdraw w                 | announce w 2       | w=2
+//	w=1      | announce w 2               | withdraw w         | w=2
+//	w=1      | -                          | withdraw w         | w=1
+//	w=1      | -                          | at 15, announce w 2 | w=2
+//	w=1      | -                          | at 15, reap        | -
+//	w=1      | at 10, renew               | at 15, reap        | -
+//	w=1      | at 15, renew, announce w 2 | at 15, reap        | w=2
+//
 // # The counter
 //
 // An embedded counter is easy to get wrong. With a running total per replica that a reset

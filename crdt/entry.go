@@ -27,12 +27,16 @@ const (
 	KindEscrow      Kind = 0x83 // bounded counter: the totals of one replica, see EscrowCell
 	KindEscrowReset Kind = 0x84 // bounded counter: a reset record, see EscrowRecord
 
+	KindPresence Kind = 0x85 // what one replica announces at a member: the value is JSON
+	KindLease    Kind = 0x86 // no value: until its deadline the announcements of its replica are seen
+
 	namedOnly Kind = 0x80
 )
 
 // NamedOnly reports the kill rule: true means that a kill by prefix spares the entry, which dies
 // only when its dot is named. A cell is named by the replica in its dot alone (or that replica's
-// heir), a reset record by its author or by the record that supersedes it. Were a record killed
+// heir), a reset record by its author or by the record that supersedes it, an announcement and a
+// lease by their replica or by whoever finds that the lease is over. Were a record killed
 // by prefix, a delete that has nothing left to lower would kill what holds the counter down.
 func (k Kind) NamedOnly() bool { return k&namedOnly != 0 }
 

@@ -17,6 +17,7 @@ const (
 	Flag     Type = 'f'
 	List     Type = 'l'
 	Map      Type = 'm'
+	Presence Type = 'p'
 	Register Type = 'r'
 	Set      Type = 's'
 )
@@ -34,6 +35,8 @@ func (t Type) String() string {
 		return "list"
 	case Map:
 		return "map"
+	case Presence:
+		return "presence"
 	case Register:
 		return "register"
 	case Set:
@@ -44,7 +47,7 @@ func (t Type) String() string {
 
 // ParseType is the inverse of String for the known types.
 func ParseType(s string) (Type, bool) {
-	for _, t := range []Type{Bounded, Counter, Flag, List, Map, Register, Set} {
+	for _, t := range []Type{Bounded, Counter, Flag, List, Map, Presence, Register, Set} {
 		if t.String() == s {
 			return t, true
 		}

@@ -29,6 +29,15 @@ func TestValidate(t *testing.T) {
 		{"dot twice", func(u *Unit) { u.Entries[1].Dot = u.Entries[0].Dot }, ErrMalformed},
 		{"deadline of another kind", func(u *Unit) { u.Entries[2].Expires = 1 }, ErrMalformed},
 		{"deadline too late", func(u *Unit) { u.Entries[0].Expires = crdt.MaxDeadline + 1 }, ErrMalformed},
+		{"lease of another", func(u *Unit) {
+			u.Entries[2] = crdt.Entry{Dot: u.Entries[2].Dot, Path: crdt.LeasePath(idA), Kind: crdt.KindLease, Expires: 1}
+		}, ErrMalformed},
+		{"lease without an end", func(u *Unit) {
+			u.Entries[2] = crdt.Entry{Dot: u.Entries[2].Dot, Path: crdt.LeasePath(idB), Kind: crdt.KindLease}
+		}, ErrMalformed},
+		{"announcement at no member", func(u *Unit) {
+			u.Entries[2].Path, u.Entries[2].Kind = crdt.Object(crdt.Presence, "p").Leaf(crdt.Presence), crdt.KindPresence
+		}, ErrMalformed},
 		{"no kind", func(u *Unit) { u.Entries[0].Kind = 0 }, ErrMalformed},
 		{"path of an object", func(u *Unit) { u.Entries[0].Path = crdt.Object(crdt.Map, "m") }, ErrMalformed},
 		{"path of a field", func(u *Unit) { u.Entries[0].Path = crdt.Object(crdt.Map, "m").Field("f") }, ErrMalformed},

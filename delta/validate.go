@@ -72,8 +72,11 @@ func ValidateEntry(e crdt.Entry) error {
 		return fmt.Errorf("%w: entry %v: %w", ErrMalformed, e.Dot, err)
 	}
 	member := parts.Member != ""
+	if e.Kind == crdt.KindLease && (e.Path != crdt.LeasePath(e.Dot.Replica) || e.Expires == 0) {
+		return malformed("entry %v: a lease of another, or without an end", e.Dot)
+	}
 	switch parts.Leaf {
-	case crdt.List, crdt.Set:
+	case crdt.List, crdt.Presence, crdt.Set:
 		if !member {
 			return malformed("entry %v: at a %v, and at none of its members", e.Dot, parts.Leaf)
 		}

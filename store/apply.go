@@ -220,6 +220,9 @@ func (g *group) killDots(dots []crdt.Dot) error {
 		if !holds(live, d) {
 			continue // the group has killed it before
 		}
+		if d.Replica == g.n.c.Replica && (p.IsPresence() || p.IsLease()) {
+			g.n.keeper.suspect = true // looked into at the next renewal: whose clock is wrong shall not hurry us
+		}
 		if err := g.over.edit(p, crdt.Edit{Kill: []crdt.Dot{d}}, g.stamp); err != nil {
 			return err
 		}

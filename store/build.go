@@ -202,6 +202,7 @@ func (g *group) buildEntries(b *Batch) error {
 		is := g.over.live[p]
 		g.diff(b, was, is)
 		g.diffTimed(b, p, was, is)
+		g.diffPresence(b, p, was, is)
 		if len(is) > 0 {
 			b.Put(n.keys.data(p), delta.AppendEntries(nil, is))
 		} else if len(was) > 0 {

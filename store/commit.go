@@ -132,15 +132,15 @@ func (j *job) claim() bool { return j.claimed.CompareAndSwap(false, true) }
 // run is the committer: it takes what waits, makes one commit of it, and answers.
 func (n *Namespace) run() {
 	defer close(n.stopped)
-	defer n.reapTimer.Stop()
+	defer n.timer.Stop()
 	n.runSettles()
 	for {
-		n.armReaper()
+		n.arm()
 		select {
 		case <-n.quit:
 			return
-		case <-n.reapTimer.C:
-			n.runReaper()
+		case <-n.timer.C:
+			n.wakeUp()
 		case j := <-n.queue:
 			for j != nil {
 				if j.alone == nil {

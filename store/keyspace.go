@@ -79,6 +79,9 @@ func (k keyspace) deadline(at crdt.Deadline, d crdt.Dot) string {
 	return string(appendHex([]byte(string(k)+"/e/"), uint64(at))) + dotKey(d)
 }
 
+// announced orders announcements by the replica that made them.
+func (k keyspace) announced(d crdt.Dot) string { return string(k) + "/w/" + dotKey(d) }
+
 // timed orders the entries under a place with a head by their deadline. No such place goes on with a
 // digit: what is under it does not come between.
 func (k keyspace) timed(place crdt.Path, at crdt.Deadline, d crdt.Dot) string {
@@ -98,7 +101,7 @@ func (k keyspace) all() (string, string) { return string(k) + "/", string(k) + "
 // pathOf returns the path at the end of a key of the tables d, h, g and p.
 func (k keyspace) pathOf(key string) crdt.Path { return crdt.Path(key[len(k)+3:]) }
 
-// dotOf returns the dot at the end of a key of the tables i, s, o, e and x.
+// dotOf returns the dot at the end of a key of the tables i, s, o, e, x and w.
 func (k keyspace) dotOf(key string) (crdt.Dot, bool) {
 	s := key[len(k)+3:]
 	if len(s) < 32 {

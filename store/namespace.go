@@ -30,8 +30,9 @@ type Namespace struct {
 	stopOne sync.Once
 
 	// The committer's own; no other goroutine touches them after open.
-	c         committer
-	reapTimer *time.Timer
+	c      committer
+	keeper keeper
+	timer  *time.Timer // wakes the committer for the reaper and the keeper
 
 	// mu is held for writing while a commit becomes visible, so that a snapshot, the clock and
 	// the live bitmaps that are taken under it belong together.
@@ -116,7 +117,7 @@ func openNamespace(s *Store, name string, storage Storage, id string, fresh bool
 	n := &Namespace{
 		name: name, storage: storage, keys: keyspace("/" + id), backend: s.disk, opts: &s.opts,
 		queue: make(chan *job, maxGroupJobs), quit: make(chan struct{}), stopped: make(chan struct{}), dead: make(chan struct{}),
-		watchers: map[int]func(Commit){}, reapTimer: time.NewTimer(math.MaxInt64),
+		watchers: map[int]func(Commit){}, timer: time.NewTimer(math.MaxInt64),
 	}
 	if storage == Memory {
 		n.backend = s.memory
@@ -269,10 +270,11 @@ func (n *Namespace) loadTables() error {
 	if err != nil {
 		return err
 	}
+	defer it.Close()
 	if it.Next() {
 		n.c.reaper.due = 1 // its first run finds out when
 	}
-	return it.Close()
+	return it.Err()
 }
 
 // walk calls f for every key of a table, ascending. value is valid during the call.

@@ -37,7 +37,8 @@ type Options struct {
 	// MaxSideBytes bounds the side records of each namespace.
 	MaxSideBytes uint64
 	// ReapEvery is the least time between two looks for entries to remove because their deadline has
-	// passed some time ago, by the timers of package time. Negative: only Namespace.Reap looks.
+	// passed some time ago, and for a lease to renew, by the timers of package time. Negative: only
+	// Namespace.Reap and Namespace.KeepPresence look.
 	ReapEvery time.Duration
 	// LargeEntries is the number of entries above which a change is applied in bounded batches
 	// under a redo record instead of in one.

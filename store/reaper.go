@@ -47,14 +47,17 @@ func (r *reaper) soon(at crdt.Deadline) {
 	}
 }
 
-// armReaper lets the committer wake up when something may have to be removed.
-func (n *Namespace) armReaper() {
-	r := &n.c.reaper
-	if n.opts.ReapEvery < 0 || r.due == 0 || n.failed.Load() != nil {
+// arm lets the committer wake up when something may have to be removed, or the lease renewed.
+func (n *Namespace) arm() {
+	r, due := &n.c.reaper, n.keeper.due
+	if r.due != 0 && (due == 0 || r.due < due) {
+		due = r.due
+	}
+	if n.opts.ReapEvery < 0 || due == 0 || n.failed.Load() != nil {
 		return
 	}
 	now := n.opts.Now()
-	at := now.Add(min(max(r.due.Time().Sub(now), n.opts.ReapEvery), reapSleep))
+	at := now.Add(min(max(due.Time().Sub(now), n.opts.ReapEvery), reapSleep))
 	if r.more {
 		at = now
 	}
@@ -62,24 +65,48 @@ func (n *Namespace) armReaper() {
 		return
 	}
 	r.armed = at
-	n.reapTimer.Reset(at.Sub(now))
+	n.timer.Reset(at.Sub(now))
 }
 
-// runReaper removes what is over, as one commit.
-func (n *Namespace) runReaper() {
-	n.c.reaper.armed = time.Time{}
-	j := &job{ctx: context.Background(), done: make(chan struct{}), do: func(g *group) error {
+// wakeUp does what is due, as commits of their own: first the lease, so that a replica that has slept does
+// not take itself for gone.
+func (n *Namespace) wakeUp() {
+	r, k := &n.c.reaper, &n.keeper
+	r.armed = time.Time{}
+	retry := n.now() + crdt.Deadline(reapRetry.Milliseconds())
+	if k.due != 0 && k.due <= n.now() {
+		err := n.runOwn(&job{apart: true, do: func(g *group) error {
+			t := g.begin()
+			if err := t.keepPresence(); err != nil {
+				return err
+			}
+			return t.end()
+		}})
+		if err != nil {
+			k.due = retry
+		}
+	}
+	if r.due == 0 || r.due > n.now() {
+		return
+	}
+	err := n.runOwn(&job{do: func(g *group) error {
 		_, err := g.reap()
 		return err
-	}}
+	}})
+	if err != nil {
+		r.due, r.more, r.own = retry, false, ""
+	}
+}
+
+// runOwn runs a job of the committer itself, in a commit of its own.
+func (n *Namespace) runOwn(j *job) error {
+	j.ctx, j.done = context.Background(), make(chan struct{})
 	g := n.newGroup()
 	if err := g.take(j); err != nil {
 		j.end(err)
 	}
 	n.finish(g)
-	if r := &n.c.reaper; j.err != nil {
-		r.due, r.more, r.own = n.now()+crdt.Deadline(reapRetry.Milliseconds()), false, ""
-	}
+	return j.err
 }
 
 // Reap removes entries whose deadline has passed some time ago, up to 1,024 of them, in a commit of its
@@ -109,19 +136,17 @@ func (g *group) reap() (int, error) {
 		return 0, err
 	}
 	g.stamp.Step++
-	var dots []crdt.Dot
-	for _, p := range paths {
-		edits, err := g.reapAt(p, own, others)
-		if err != nil {
-			return 0, err
+	dots, err := g.reapPaths(paths, own, others)
+	if err == nil {
+		var more []crdt.Dot
+		more, n.c.reaper.more, err = g.reapPresence(reapPage, n.c.reaper.more)
+		if dots = append(dots, more...); n.c.reaper.more {
+			n.c.reaper.soon(now)
 		}
-		for _, e := range edits {
-			dots = append(dots, e.Edit.Kill...)
-			if err := g.over.edit(e.Path, e.Edit, g.stamp); err != nil {
-				g.broken = err
-				return 0, err
-			}
-		}
+	}
+	if err != nil {
+		g.broken = err // half of it is in the group
+		return 0, err
 	}
 	if len(dots) == 0 {
 		return 0, nil
@@ -132,9 +157,29 @@ func (g *group) reap() (int, error) {
 	return len(dots), nil
 }
 
+// reapPaths removes what is to be removed at the paths, and returns the dots.
+func (g *group) reapPaths(paths []crdt.Path, own, others crdt.Deadline) (dots []crdt.Dot, err error) {
+	for _, p := range paths {
+		edits, err := g.reapAt(p, own, others)
+		if err != nil {
+			return nil, err
+		}
+		for _, e := range edits {
+			dots = append(dots, e.Kill...)
+			if err := g.over.edit(e.Path, e.Edit, g.stamp); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return dots, nil
+}
+
 // reapAt returns what removes what is to be removed at a path. With the last value of an item of a list goes
 // where it stands.
 func (g *group) reapAt(p crdt.Path, own, others crdt.Deadline) ([]crdt.PathEdit, error) {
+	if p == crdt.LeasePath(g.n.c.Replica) {
+		return nil, nil // which the keeper renews or ends
+	}
 	live, err := g.over.entries(p)
 	if err != nil {
 		return nil, err

@@ -40,6 +40,9 @@ type Tx struct {
 	now  crdt.Deadline // at which it reads
 	// until is the deadline of what it writes, 0 for none.
 	until crdt.Deadline
+	// announced and leased are what the keeper takes over.
+	announced map[crdt.Path]announcement
+	leased    crdt.Deadline
 	// first is the first seq of the unit, next the first that is free.
 	first, next uint64
 	amounts     map[crdt.Path]*amount
@@ -74,11 +77,19 @@ func (t *Tx) Until(d crdt.Deadline) { t.until = d }
 // Entries returns what is live at p and not over, newest first. The slice must not be written.
 func (t *Tx) Entries(p crdt.Path) ([]crdt.Entry, error) {
 	live, err := t.over.entries(p)
-	return unexpired(live, t.now), err
+	if err != nil {
+		return nil, err
+	}
+	return t.seen(p, live)
 }
 
 // Head returns the head of an object, or of a set leaf in a map; the zero Head when absent.
-func (t *Tx) Head(p crdt.Path) (Head, error) { return seenHead(t.over, p, t.now) }
+func (t *Tx) Head(p crdt.Path) (Head, error) {
+	if p.IsPresence() {
+		return t.presenceHead(p)
+	}
+	return seenHead(t.over, p, t.now)
+}
 
 // Scan yields the paths with the prefix that sort after `after` and hold what is live and not over,
 // ascending.
@@ -86,11 +97,12 @@ func (t *Tx) Scan(prefix, after crdt.Path) iter.Seq2[Item, error] {
 	return func(yield func(Item, error) bool) {
 		for it, err := range t.scan(prefix, after) {
 			if err == nil {
-				if it.Entries = unexpired(it.Entries, t.now); len(it.Entries) == 0 {
-					continue
-				}
+				it.Entries, err = t.seen(it.Path, it.Entries)
 			}
-			if !yield(it, err) {
+			if err == nil && len(it.Entries) == 0 {
+				continue
+			}
+			if !yield(it, err) || err != nil {
 				return
 			}
 		}
@@ -387,6 +399,7 @@ func (t *Tx) killClock(seen crdt.VersionVector) crdt.VersionVector {
 // end turns the transaction into a unit of the group.
 func (t *Tx) end() error {
 	if t.next == t.first && len(t.killed) == 0 && !t.large {
+		t.g.n.keeper.take(t.announced, t.leased)
 		return t.endSides()
 	}
 	need := forRemovals
@@ -429,6 +442,7 @@ func (t *Tx) end() error {
 	t.g.taken = append(t.g.taken, t.taken...)
 	t.g.over.merge(t.over)
 	t.g.addOwn(u)
+	t.g.n.keeper.take(t.announced, t.leased)
 	return nil
 }
 

@@ -30,6 +30,7 @@ type View struct {
 	snap    Snapshot
 	version version
 	now     crdt.Deadline
+	leases  leases
 	release func() error
 	once    sync.Once
 }
@@ -128,21 +129,27 @@ func (v *View) Commit() uint64 { return v.version.commit }
 // Entries returns what is live at p, newest first.
 func (v *View) Entries(p crdt.Path) ([]crdt.Entry, error) {
 	es, err := getEntries(v.snap, v.n.keys, p)
-	return unexpired(es, v.now), v.n.noteDamage(err)
+	if err == nil {
+		es, err = v.seen(p, es)
+	}
+	return es, v.n.noteDamage(err)
 }
 
 // Head returns the head of an object, or of a set leaf in a map; the zero Head when absent.
 func (v *View) Head(p crdt.Path) (Head, error) {
 	h, err := getHead(v.snap, v.n.keys, p)
 	if err == nil {
-		h, err = v.seen(p, h)
+		h, err = v.seenHead(p, h)
 	}
 	return h, v.n.noteDamage(err)
 }
 
-// seen leaves out of a head what is over. Where nothing has a deadline it costs nothing; else it reads a
+// seenHead leaves out of a head what is over. Where nothing has a deadline it costs nothing; else it reads a
 // key for each entry that is over and not removed yet.
-func (v *View) seen(p crdt.Path, h Head) (Head, error) {
+func (v *View) seenHead(p crdt.Path, h Head) (Head, error) {
+	if p.IsPresence() {
+		return v.presenceHead(p, h)
+	}
 	if h.Timed == 0 {
 		return h, nil
 	}
@@ -157,11 +164,12 @@ func (v *View) Scan(prefix, after crdt.Path) iter.Seq2[Item, error] {
 	return func(yield func(Item, error) bool) {
 		for it, err := range v.items(lower, upper) {
 			if err == nil {
-				if it.Entries = unexpired(it.Entries, v.now); len(it.Entries) == 0 {
-					continue
-				}
+				it.Entries, err = v.seen(it.Path, it.Entries)
 			}
-			if !yield(it, err) {
+			if err == nil && len(it.Entries) == 0 {
+				continue
+			}
+			if !yield(it, err) || err != nil {
 				return
 			}
 		}
@@ -189,7 +197,7 @@ func (v *View) Objects(prefix, after crdt.Path) iter.Seq2[Object, error] {
 			p := v.n.keys.pathOf(key)
 			h, err := decodeHead(value)
 			if err == nil {
-				h, err = v.seen(p, h)
+				h, err = v.seenHead(p, h)
 			}
 			if err != nil || h.Visible == 0 {
 				return true, err
