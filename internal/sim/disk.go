@@ -129,11 +129,11 @@ func (d *disk) load(image store.Snapshot) {
 	d.images = []store.Snapshot{d.image()}
 }
 
-// newest is what a copy of the disk would hold.
-func (d *disk) newest() store.Snapshot {
+// synced is what a copy of the disk holds.
+func (d *disk) synced() store.Snapshot {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.images[len(d.images)-1]
+	return d.images[0]
 }
 
 func (d *disk) setFuse(writes int) {

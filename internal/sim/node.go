@@ -114,7 +114,7 @@ func (n *node) reopened() {
 		n.w.fail("%s: a crash has lost what was acknowledged: %v, found %v", n.id, n.acked, clock)
 	}
 	n.w.learn(n)
-	n.w.resolve(n)
+	n.unknown = nil // it did not survive, unless it is known by now
 	n.told(clock)
 	n.w.checkNode(n)
 }

@@ -122,16 +122,16 @@ func (n *node) commit(ops []op) crdt.VersionVector {
 	return r.Clock
 }
 
-// resolve finds out what became of a transaction that had no answer when the power went.
+// resolve notes a transaction that had no answer when the power went, if its unit has turned up.
 func (w *World) resolve(n *node) {
 	t := n.unknown
-	if t == nil || n.ns.Err() != nil {
+	if t == nil {
 		return
 	}
-	n.unknown = nil
 	u, ok := w.units.at(t.end)
 	if ok && slices.ContainsFunc(u.Entries, func(e crdt.Entry) bool { return e.Path == t.marker }) {
 		w.history.put(t)
+		n.unknown = nil
 	}
 }
 

@@ -42,9 +42,9 @@ func (w *World) take(s step) {
 	case restore:
 		w.restore(n, s.rng)
 	case clone:
-		w.newcomer(n.disk.newest(), s.rng)
+		w.newcomer(n.disk.synced(), s.rng)
 	case join:
-		w.newcomer(newDisk().newest(), s.rng)
+		w.newcomer(newDisk().synced(), s.rng)
 	case leave:
 		w.leave(n)
 	case full:
@@ -99,7 +99,7 @@ func (w *World) rotate(n *node, rng *rand.Rand) {
 
 // restore puts an older state of the disk in place of the disk: what only the disk held is lost.
 func (w *World) restore(n *node, rng *rand.Rand) {
-	old := n.disk.newest()
+	old := n.disk.synced()
 	w.after(span(rng, 10*time.Second), func() {
 		if w.healed || n.gone {
 			return

@@ -32,8 +32,7 @@ func (us *units) at(d crdt.Dot) (delta.Unit, bool) {
 func (w *World) record(written []delta.Unit) {
 	for _, u := range written {
 		w.must(delta.Validate(u), "unit %v:%d", u.Origin, u.First)
-		known := w.units.of[u.Origin]
-		if last := len(known); (last > 0 && known[last-1].Last+1 != u.First) || (last == 0 && u.First != 1) {
+		if u.First != w.units.next(u.Origin) {
 			w.fail("units of %v have a gap before %d, or one seq was used twice", u.Origin, u.First)
 		}
 		for _, e := range u.Entries {
@@ -42,12 +41,12 @@ func (w *World) record(written []delta.Unit) {
 			}
 			w.units.dots[e.Dot] = true
 		}
-		w.units.of[u.Origin] = append(known, u)
+		w.units.of[u.Origin] = append(w.units.of[u.Origin], u)
 	}
 }
 
-// learn takes own units of a node into what is known that a crash has left and that were not
-// announced before it.
+// learn takes units into what is known that a crash has left on the disk of a node and that were
+// not announced before it.
 func (w *World) learn(n *node) {
 	if n.ns.Err() != nil {
 		return
@@ -55,22 +54,29 @@ func (w *World) learn(n *node) {
 	s, err := n.ns.Source(context.Background())
 	w.must(err, "source of %s", n.id)
 	defer s.Close()
-	self := n.ns.Replica()
-	for {
-		next := uint64(1)
-		if known := w.units.of[self]; len(known) > 0 {
-			next = known[len(known)-1].Last + 1
+	clock := n.ns.Clock()
+	for _, r := range clock.Replicas() {
+		for next := w.units.next(r); next <= clock[r]; next = w.units.next(r) {
+			u, ok, err := s.Unit(r, next)
+			w.must(err, "log of %s", n.id)
+			if !ok {
+				w.fail("%s: the log lacks the unit with the seq %d of %v, which nobody announced", n.id, next, r)
+			}
+			w.record([]delta.Unit{u.Unit})
 		}
-		if next > n.ns.Clock()[self] {
-			return
-		}
-		u, ok, err := s.Unit(self, next)
-		w.must(err, "log of %s", n.id)
-		if !ok {
-			w.fail("%s: the log lacks the unit with the own seq %d", n.id, next)
-		}
-		w.record([]delta.Unit{u.Unit})
 	}
+	for _, o := range w.nodes {
+		w.resolve(o)
+	}
+}
+
+// next is the first seq of a replica that is not known.
+func (us *units) next(r crdt.ReplicaID) uint64 {
+	known := us.of[r]
+	if len(known) == 0 {
+		return 1
+	}
+	return known[len(known)-1].Last + 1
 }
 
 // advance applies all units up to a clock to a state.
