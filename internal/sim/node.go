@@ -99,7 +99,8 @@ func (n *node) options() store.Options {
 		}
 		return 1 << 40, nil
 	}
-	opts.Now = func() time.Time { return n.w.now.Add(n.w.calendar + n.skew) }
+	// Coarse, so that some writes have the same time.
+	opts.Now = func() time.Time { return n.w.now.Add(n.w.calendar + n.skew).Truncate(time.Second) }
 	opts.Rand = seeded{rand.New(rand.NewPCG(n.w.rng.Uint64(), 3))}
 	opts.LargeEntries = n.w.cfg.LargeEntries
 	opts.MaxLogBytes = n.w.cfg.MaxLogBytes

@@ -11,11 +11,9 @@ import (
 var (
 	seeds = flag.Int("sim.seeds", 150, "how many seeds to run")
 	first = flag.Uint64("sim.first", 1, "the first seed")
+	tries = flag.Int("sim.shrink", 400, "how many runs to spend on a smaller case of a failure")
 	only  = flag.String("sim.only", "", "numbers of the steps of the plan that happen, all others are left out")
 )
-
-// shrinkTries bounds the runs that are spent on a smaller case.
-const shrinkTries = 400
 
 // TestSeeds runs one world for each seed. A failure names the command that replays it.
 func TestSeeds(t *testing.T) {
@@ -45,10 +43,10 @@ func TestSeeds(t *testing.T) {
 func replay(t *testing.T, cfg Config) string {
 	const command = "go test ./internal/sim -run 'TestSeeds$' -count=1 -sim.seeds=1 -sim.first="
 	text := fmt.Sprintf("replay: %s%d", command, cfg.Seed)
-	if cfg.Only != nil {
+	if cfg.Only != nil || *tries == 0 {
 		return text + " -sim.only=" + *only
 	}
-	small := Shrink(cfg, shrinkTries, func(c Config) bool {
+	small := Shrink(cfg, *tries, func(c Config) bool {
 		_, err := Run(c, t.TempDir())
 		return err != nil
 	})
