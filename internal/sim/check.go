@@ -81,8 +81,17 @@ func (w *World) read(v *store.View) values {
 	for it, err := range v.Scan("", "") {
 		w.must(err, "scan")
 		switch it.Path.LeafType() {
-		case crdt.Set:
+		case crdt.Set, crdt.Flag:
 			got.members[it.Path] = true
+		case crdt.Bounded:
+			x, err := crdt.ReadEscrow(it.Entries)
+			w.must(err, "bounded counter")
+			if n, ok := x.Value.Int64(); ok && n != 0 {
+				got.counters[it.Path] = n
+			}
+			if x.Value.Cmp(crdt.Int128{}) < 0 {
+				w.fail("a bounded counter is below 0: %v", x)
+			}
 		case crdt.Register:
 			for _, value := range crdt.RegisterValues(it.Entries) {
 				got.registers[it.Path] = append(got.registers[it.Path], string(value))

@@ -3,6 +3,7 @@ package sim
 import (
 	"crypto/sha256"
 	"encoding/binary"
+	"errors"
 	"flag"
 	"fmt"
 	"maps"
@@ -32,6 +33,7 @@ var (
 	exReg     = crdt.Object(crdt.Register, "r").Leaf(crdt.Register)
 	exMap     = crdt.Object(crdt.Map, "m")
 	exInner   = exMap.Field("n").Leaf(crdt.Counter)
+	exStock   = crdt.Object(crdt.Bounded, "b").Leaf(crdt.Bounded)
 	exTag     = exMap.Field("t").Leaf(crdt.Set).Member("x")
 )
 
@@ -39,6 +41,7 @@ var (
 	setOps      = []op{{what: add, path: exMember}, {what: remove, path: exMember}}
 	counterOps  = []op{{what: increment, path: exCounter, amount: 2}, {what: reset, path: exCounter}}
 	registerOps = []op{{what: assign, path: exReg, value: "v"}, {what: del, path: crdt.Object(crdt.Register, "r")}}
+	stockOps    = []op{{what: stock, path: exStock, amount: 2}, {what: stock, path: exStock, amount: -1}, {what: give, path: exStock, amount: 1}}
 	mapOps      = []op{{what: increment, path: exInner, amount: 3}, {what: add, path: exTag}, {what: del, path: exMap}}
 )
 
@@ -47,6 +50,7 @@ var scopes = []scope{
 	{"set, three replicas", 3, 1, 1, 0, setOps},
 	{"counter, two replicas", 2, 2, 1, 1, counterOps},
 	{"counter, three replicas", 3, 1, 1, 0, counterOps},
+	{"bounded counter, two replicas", 2, 2, 1, 0, stockOps},
 	{"register, two replicas", 2, 2, 1, 1, registerOps},
 	{"map, two replicas", 2, 2, 1, 0, mapOps},
 }
@@ -56,11 +60,13 @@ var deepScopes = []scope{
 	{"set, three replicas, deep", 3, 2, 0, 0, setOps},
 	{"counter, two replicas, deep", 2, 3, 2, 1, counterOps},
 	{"counter, three replicas, deep", 3, 2, 0, 0, counterOps},
+	{"bounded counter, two replicas, deep", 2, 3, 1, 1, stockOps},
+	{"bounded counter, three replicas, deep", 3, 2, 0, 0, stockOps},
 	{"map, two replicas, deep", 2, 3, 1, 1, mapOps},
 }
 
 // TestExhaustive visits every state of small scopes and checks in each that a replica holds exactly what
-// its clock says, that readers see what the history of transactions says, and that the join of any two
+// its clock says, that readers see what the history of transactions says, that a bounded counter is not below 0, and that the join of any two
 // replicas is what a third with both clocks would hold.
 func TestExhaustive(t *testing.T) {
 	all := scopes
@@ -146,7 +152,7 @@ func (x *explorer) successors(m model, visit func(string, model)) {
 		for _, u := range m.units {
 			next := m.clone(i)
 			if c := next.replicas[i].state.Clock; c[u.Origin] < u.Last && delta.Apply(&next.replicas[i].state, u) == nil {
-				next.purge(i)
+				next.settle(i)
 				visit(fmt.Sprintf("%d applies %v:%d", i, u.Origin, u.First), next)
 			}
 		}
@@ -185,7 +191,7 @@ func (x *explorer) trouble(m model, i int, visit func(string, model)) {
 		for k := range next.sessions {
 			next.sessions[k].used = next.sessions[k].used || next.sessions[k].puller == i
 		}
-		next.purge(i)
+		next.settle(i)
 		visit(fmt.Sprintf("the copy is put back at %d", i), next)
 	}
 }
@@ -222,8 +228,15 @@ func (m *model) write(i int, o op) {
 		edit, err = crdt.Increment(live, o.path, at, stamp, o.amount)
 	case reset:
 		edit, err = crdt.Reset(live, o.path, r.id, at, stamp, nil)
+	case stock:
+		edit, err = crdt.Stock(live, o.path, at, stamp, o.amount)
+	case give: // to the next one
+		edit, err = crdt.Give(live, o.path, at, stamp, m.replicas[(i+1)%len(m.replicas)].id, o.amount)
 	case del:
 		edit, err = m.deletes(i, o.path, at, stamp, &u)
+	}
+	if errors.Is(err, crdt.ErrRights) {
+		return
 	}
 	if err != nil {
 		panic(err)
@@ -237,7 +250,7 @@ func (m *model) write(i int, o op) {
 	}
 	m.issue(i, u)
 	m.history.put(&transaction{end: at, before: before, ops: []op{o}})
-	m.purge(i)
+	m.settle(i)
 }
 
 // deletes makes a kill by prefix, and a reset of the one counter that can lie under it.
@@ -258,21 +271,23 @@ func (m *model) issue(i int, u delta.Unit) {
 	m.units = append(m.units, u)
 }
 
-// purge does what the store does at the end of a commit.
-func (m *model) purge(i int) {
-	r := &m.replicas[i]
-	var dots []crdt.Dot
-	for _, p := range []crdt.Path{exCounter, exInner} {
-		dots = append(dots, crdt.Purge(r.state.At(p), r.id).Kill...)
+// settle does what the store does at the end of a commit.
+func (m *model) settle(i int) {
+	for _, p := range []crdt.Path{exCounter, exInner, exStock} {
+		r := &m.replicas[i]
+		at := crdt.Dot{Replica: r.id, Seq: r.state.Clock[r.id] + 1}
+		edit := crdt.Settle(r.state.At(p), p, at, 1)
+		if edit.Empty() {
+			continue
+		}
+		deps := r.state.Clock.Clone()
+		delete(deps, r.id)
+		u := delta.Unit{Origin: r.id, First: at.Seq, Last: at.Seq, Deps: deps, Entries: edit.Add}
+		if len(edit.Kill) > 0 {
+			u.Kills = []delta.Kill{{Dots: edit.Kill}}
+		}
+		m.issue(i, u)
 	}
-	if len(dots) == 0 {
-		return
-	}
-	slices.SortFunc(dots, crdt.Dot.Compare)
-	seq := r.state.Clock[r.id] + 1
-	deps := r.state.Clock.Clone()
-	delete(deps, r.id)
-	m.issue(i, delta.Unit{Origin: r.id, First: seq, Last: seq, Deps: deps, Kills: []delta.Kill{{Dots: dots}}})
 }
 
 func (m *model) begin(i, j int) {
@@ -308,7 +323,7 @@ func (m *model) flip(k int) {
 		}
 	}
 	r.state.Clock.Merge(s.to)
-	m.purge(s.puller)
+	m.settle(s.puller)
 }
 
 // wrong says what does not hold in a state; "" when all does.
@@ -354,6 +369,12 @@ func valuesOf(s crdt.State) values {
 		case crdt.KindValue:
 			v.registers[e.Path] = append(v.registers[e.Path], string(e.Value))
 			slices.Sort(v.registers[e.Path])
+		case crdt.KindEscrow:
+			if x, err := crdt.ReadEscrow(s.At(e.Path)); err == nil {
+				if value, ok := x.Value.Int64(); ok && value != 0 {
+					v.counters[e.Path] = value
+				}
+			}
 		case crdt.KindCell:
 			live := s.At(e.Path)
 			n, err := crdt.CounterValue(live)

@@ -15,7 +15,10 @@ const (
 	increment
 	reset
 	assign
-	del // everything under a path
+	del   // everything under a path
+	stock // a bounded counter, which no reset lowers
+	give
+	arrange // a list; what readers see of it is not evaluated
 )
 
 // op is one operation as its author meant it, without any dot.
@@ -23,6 +26,7 @@ type op struct {
 	what   action
 	path   crdt.Path
 	amount int64
+	to     crdt.ReplicaID
 	value  string
 	// seen is what a removal or assignment takes away; nil for all that its author's replica held.
 	seen crdt.VersionVector
@@ -103,8 +107,9 @@ func (h *history) at(clock crdt.VersionVector) values {
 			switch d := (done{o, t, i}); o.what {
 			case add, assign:
 				makers, takers = append(makers, d), append(takers, d)
-			case increment:
+			case increment, stock:
 				makers = append(makers, d)
+			case give, arrange: // give moves rights, and changes no value
 			default:
 				takers = append(takers, d)
 			}
@@ -119,8 +124,13 @@ func (h *history) at(clock crdt.VersionVector) values {
 			v.members[m.path] = true
 		case assign:
 			v.registers[m.path] = append(v.registers[m.path], m.value)
-		case increment:
+		case increment, stock:
 			v.counters[m.path] += m.amount
+		}
+	}
+	for p, n := range v.counters {
+		if n == 0 && p.LeafType() == crdt.Bounded {
+			delete(v.counters, p)
 		}
 	}
 	for _, values := range v.registers {

@@ -23,13 +23,23 @@ var (
 		crdt.Object(crdt.Map, "m").Field("n").Leaf(crdt.Register),
 		crdt.Object(crdt.Map, "m").Fields("a", "v").Leaf(crdt.Register),
 	}
-	sets = []crdt.Path{
+	flags = []crdt.Path{
+		crdt.Object(crdt.Flag, "f").Leaf(crdt.Flag),
+		crdt.Object(crdt.Map, "m").Fields("a", "on").Leaf(crdt.Flag),
+	}
+	lists = []crdt.Path{
+		crdt.Object(crdt.List, "l").Leaf(crdt.List),
+		crdt.Object(crdt.Map, "m").Fields("a", "l").Leaf(crdt.List),
+	}
+	seats = crdt.Object(crdt.Bounded, "seats").Leaf(crdt.Bounded)
+	sets  = []crdt.Path{
 		crdt.Object(crdt.Set, "s").Leaf(crdt.Set),
 		crdt.Object(crdt.Map, "m").Fields("a", "tags").Leaf(crdt.Set),
 	}
 	subtrees = []crdt.Path{
 		crdt.Object(crdt.Counter, "visits"),
 		crdt.Object(crdt.Set, "s"),
+		crdt.Object(crdt.List, "l"),
 		crdt.Object(crdt.Map, "m"),
 		crdt.Object(crdt.Map, "m").Field("a"),
 	}
@@ -54,7 +64,21 @@ func (n *node) write(rng *rand.Rand) {
 func (n *node) draw(rng *rand.Rand) []op {
 	pick := func(ps []crdt.Path) crdt.Path { return ps[rng.IntN(len(ps))] }
 	member := func() crdt.Path { return pick(sets).Member(fmt.Sprint(rng.IntN(10))) }
-	switch rng.IntN(12) {
+	switch rng.IntN(17) {
+	case 12:
+		return []op{{what: add, path: pick(flags)}}
+	case 13:
+		return []op{{what: remove, path: pick(flags), seen: n.seen(rng)}}
+	case 14:
+		return []op{{what: stock, path: seats, amount: int64(1 + rng.IntN(5))}, {what: stock, path: seats, amount: -int64(1 + rng.IntN(5))}}
+	case 15:
+		o := n.w.nodes[rng.IntN(len(n.w.nodes))]
+		if o.ns == nil {
+			return nil
+		}
+		return []op{{what: give, path: seats, amount: int64(1 + rng.IntN(3)), to: o.ns.Replica()}}
+	case 16:
+		return []op{{what: arrange, path: pick(lists), amount: rng.Int64N(1000)}}
 	case 0, 1, 2:
 		return []op{{what: add, path: member()}}
 	case 3:
@@ -97,9 +121,15 @@ func (n *node) commit(ops []op) crdt.VersionVector {
 	self := n.ns.Replica()
 	r, err := n.ns.Commit(context.Background(), func(tx *store.Tx) error {
 		t.before = tx.Clock().Clone()
-		for _, o := range t.ops {
-			if err := o.do(tx); err != nil {
+		ops := t.ops
+		t.ops = nil
+		for _, o := range ops {
+			switch err := o.do(tx); {
+			case errors.Is(err, crdt.ErrRights): // it does nothing
+			case err != nil:
 				return err
+			default:
+				t.ops = append(t.ops, o)
 			}
 		}
 		return nil
@@ -139,7 +169,16 @@ func (o op) do(tx *store.Tx) error {
 	var err error
 	switch o.what {
 	case add:
+		if o.path.LeafType() == crdt.Flag {
+			return tx.Enable(o.path)
+		}
 		_, err = tx.Add(o.path)
+	case stock:
+		err = tx.Stock(o.path, o.amount)
+	case give:
+		_, err = tx.Give(o.path, o.to, o.amount)
+	case arrange:
+		err = arrangeList(tx, o.path, o.amount)
 	case remove:
 		_, err = tx.Remove(o.path, o.seen)
 	case increment:
@@ -150,6 +189,39 @@ func (o op) do(tx *store.Tx) error {
 		err = tx.Assign(o.path, []byte(o.value), o.seen)
 	case del:
 		_, err = tx.Delete(o.path, o.seen)
+	}
+	return err
+}
+
+// arrangeList inserts into a list, or moves, writes or removes one of its items.
+func arrangeList(tx *store.Tx, leaf crdt.Path, dice int64) error {
+	var ids []crdt.Position
+	for it, err := range tx.Scan(leaf, "") {
+		if err != nil {
+			return err
+		}
+		parts, err := it.Path.Parse()
+		if err != nil {
+			return err
+		}
+		if _, ok, err := crdt.ReadItem(crdt.Position(parts.Member), it.Entries); err != nil || ok {
+			ids = append(ids, crdt.Position(parts.Member))
+		}
+	}
+	value := []byte(fmt.Sprint(dice))
+	if len(ids) == 0 || dice%5 < 2 {
+		_, err := tx.Insert(leaf, store.Place{}, [][]byte{value, value})
+		return err
+	}
+	id := ids[int(dice)%len(ids)]
+	var err error
+	switch dice % 5 {
+	case 2:
+		err = tx.MoveItem(leaf, id, store.Place{})
+	case 3:
+		err = tx.SetItem(leaf, id, value, nil)
+	default:
+		_, err = tx.RemoveItem(leaf, id, nil)
 	}
 	return err
 }
