@@ -93,6 +93,8 @@ type Item struct {
 	Place Position
 	// Values are JSON, newest first: more than one after concurrent writes.
 	Values [][]byte
+	// Expires is the deadline of the newest value, 0 for none.
+	Expires Deadline
 }
 
 // ReadItem returns the element with this id from the live entries at its id, and false when there
@@ -103,7 +105,7 @@ func ReadItem(id Position, live []Entry) (Item, bool, error) {
 	if err != nil || len(values) == 0 {
 		return Item{}, false, err
 	}
-	item := Item{ID: id, Place: id}
+	item := Item{ID: id, Place: id, Expires: values[0].Expires}
 	if p, ok := newestPlace(live, nil); ok {
 		item.Place = Position(p.Value)
 	}

@@ -14,25 +14,31 @@ type Batch struct {
 	If  []BatchCondition `json:"if,omitempty" doc:"What must hold before anything happens, else 412."`
 }
 
-// BatchOp is one action on one target. The target is one of bounded, counter, flag, set, register and map,
-// each with a key; an action on a map has a path, but for the delete of the whole map.
+// BatchOp is one action on one target. The target is one of bounded, counter, flag, list, set, register
+// and map, each with a key; an action on a map has a path, but for the delete of the whole map.
 type BatchOp struct {
-	Bounded  string     `json:"bounded,omitempty"`
-	Counter  string     `json:"counter,omitempty"`
-	Flag     string     `json:"flag,omitempty"`
-	Set      string     `json:"set,omitempty"`
-	Register string     `json:"register,omitempty"`
-	Map      string     `json:"map,omitempty"`
-	Path     []string   `json:"path,omitempty" minItems:"1" maxItems:"32"`
-	Inc      *amount    `json:"inc,omitempty"`
-	Reset    bool       `json:"reset,omitempty" enum:"true"`
-	Enable   *bool      `json:"enable,omitempty" doc:"Of a flag: false disables what this daemon has seen, or what the token covers."`
-	Value    *jsonValue `json:"value,omitempty"`
-	Add      []string   `json:"add,omitempty"`
-	Remove   []string   `json:"remove,omitempty"`
-	Delete   bool       `json:"delete,omitempty" enum:"true"`
-	TTL      string     `json:"ttl,omitempty" doc:"How long what is written is to be seen, as 90s, 15m or 36h; with value, add and enable."`
-	Expires  timestamp  `json:"expires,omitempty" doc:"In place of ttl: until when."`
+	Bounded  string      `json:"bounded,omitempty"`
+	Counter  string      `json:"counter,omitempty"`
+	Flag     string      `json:"flag,omitempty"`
+	List     string      `json:"list,omitempty"`
+	Set      string      `json:"set,omitempty"`
+	Register string      `json:"register,omitempty"`
+	Map      string      `json:"map,omitempty"`
+	Path     []string    `json:"path,omitempty" minItems:"1" maxItems:"32"`
+	Inc      *amount     `json:"inc,omitempty"`
+	Reset    bool        `json:"reset,omitempty" enum:"true"`
+	Enable   *bool       `json:"enable,omitempty" doc:"Of a flag: false disables what this daemon has seen, or what the token covers."`
+	Value    *jsonValue  `json:"value,omitempty"`
+	Add      []string    `json:"add,omitempty"`
+	Remove   []string    `json:"remove,omitempty"`
+	Insert   []jsonValue `json:"insert,omitempty" doc:"Values for a list, at its end, or where one of after, before and at says."`
+	Item     string      `json:"item,omitempty" doc:"An item of a list to set, by value, to move, by one of after, before and at, or to delete."`
+	After    string      `json:"after,omitempty"`
+	Before   string      `json:"before,omitempty"`
+	At       string      `json:"at,omitempty" enum:"start,end"`
+	Delete   bool        `json:"delete,omitempty" enum:"true"`
+	TTL      string      `json:"ttl,omitempty" doc:"How long what is written is to be seen, as 90s, 15m or 36h; with value, add, enable and insert."`
+	Expires  timestamp   `json:"expires,omitempty" doc:"In place of ttl: until when."`
 }
 
 // BatchCondition asks that an object has an ETag, or that it is absent.
@@ -40,6 +46,7 @@ type BatchCondition struct {
 	Bounded  string `json:"bounded,omitempty"`
 	Counter  string `json:"counter,omitempty"`
 	Flag     string `json:"flag,omitempty"`
+	List     string `json:"list,omitempty"`
 	Set      string `json:"set,omitempty"`
 	Register string `json:"register,omitempty"`
 	Map      string `json:"map,omitempty"`
@@ -111,7 +118,7 @@ func readObjectCondition(d *jsonReader) (objectCondition, error) {
 	case err != nil:
 		return c, err
 	case c.target == 0:
-		return c, d.fail("a condition names one target: bounded, counter, flag, set, register or map")
+		return c, d.fail("a condition names one target: bounded, counter, flag, list, set, register or map")
 	case c.want.given == c.absent:
 		return c, d.fail("a condition has either etag or absent")
 	}

@@ -44,9 +44,9 @@ type Changes struct {
 type Change struct {
 	Cursor string     `json:"cursor" doc:"Behind this change."`
 	Event  string     `json:"event" enum:"changed,removed,conflict,bookmark"`
-	Type   string     `json:"type,omitempty" enum:"bounded,counter,flag,map,register,set"`
+	Type   string     `json:"type,omitempty" enum:"bounded,counter,flag,list,map,register,set"`
 	Key    string     `json:"key,omitempty"`
-	Value  *jsonValue `json:"value,omitempty" doc:"With include=value, unless the object is removed or is a set or map above 64 KiB."`
+	Value  *jsonValue `json:"value,omitempty" doc:"With include=value, unless the object is removed or is a list, set or map above 64 KiB."`
 }
 
 const expiredDetail = "the log here does not tell what came behind that place: list /keys, which has the cursor to follow from as feed, and read what it names"

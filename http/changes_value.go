@@ -1,13 +1,15 @@
 package http
 
 import (
+	"bytes"
+
 	"github.com/anabranchdb/anabranch/crdt"
 	"github.com/anabranchdb/anabranch/store"
 )
 
 // Limits of what the feed reads of one object.
 const (
-	maxFeedValue = 64 << 10 // of a set or a map as JSON
+	maxFeedValue = 64 << 10 // of a list, a set or a map as JSON
 	maxFeedRead  = 1 << 20  // of its paths and entries
 )
 
@@ -23,14 +25,16 @@ func inConflict(v View, object crdt.Path, h store.Head, done func() error) (bool
 	switch t {
 	case crdt.Register:
 		err = f.register(object)
+	case crdt.List:
+		err = f.listAt(object, "")
 	case crdt.Map:
 		err = f.mapAt(object, "")
 	}
 	return len(f.list.Conflicts) > 0, err
 }
 
-// feedValue returns the value of an object as GET shows it, nil for a set or a map that is too
-// large.
+// feedValue returns the value of an object as GET shows it, nil for a list, a set or a map that is
+// too large.
 func feedValue(v View, object crdt.Path, h store.Head) (*jsonValue, error) {
 	var value jsonValue
 	switch t := crdt.Type(object[0]); t {
@@ -64,7 +68,7 @@ func feedValue(v View, object crdt.Path, h store.Head) (*jsonValue, error) {
 	return &value, nil
 }
 
-// feedTree returns the value of a set or a map.
+// feedTree returns the value of a list, a set or a map.
 func feedTree(v View, object crdt.Path, h store.Head) (*jsonValue, error) {
 	if h.Visible > maxFeedValue/3 {
 		return nil, nil // more members or fields than fit
@@ -91,9 +95,19 @@ func feedTree(v View, object crdt.Path, h store.Head) (*jsonValue, error) {
 	}
 	var value jsonValue
 	t := crdt.Type(object[0])
-	if c, ok := b.Tree().Child(t); ok && t == crdt.Set {
+	switch c, _ := b.Tree().Child(t); t {
+	case crdt.List:
+		items := make([]Item, 0, len(c.Items))
+		for _, i := range c.Items {
+			items = append(items, itemOf(i))
+		}
+		if value, err = encodeJSON(items); err != nil {
+			return nil, err
+		}
+		value = bytes.TrimSpace(value)
+	case crdt.Set:
 		value = appendStrings(nil, c.Members)
-	} else {
+	default:
 		value = appendFields(nil, c.Fields)
 	}
 	if len(value) > maxFeedValue {

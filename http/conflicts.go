@@ -1,12 +1,16 @@
 package http
 
-import "github.com/anabranchdb/anabranch/crdt"
+import (
+	"slices"
+
+	"github.com/anabranchdb/anabranch/crdt"
+)
 
 // Limits of a page of conflicts.
 const (
 	// maxConflictScan bounds the work for one page: objects, and fields of maps.
 	maxConflictScan  = 20_000
-	maxConflictPaths = 10      // of one map
+	maxConflictPaths = 10      // of one map, and items of one list
 	maxConflictBytes = 1 << 20 // of names; a page ends behind the object that passes it
 )
 
@@ -18,10 +22,11 @@ type Conflicts struct {
 
 // Conflict is an object that holds more than one concurrent value.
 type Conflict struct {
-	Type  string     `json:"type" enum:"map,register"`
+	Type  string     `json:"type" enum:"list,map,register"`
 	Key   string     `json:"key"`
-	Paths [][]string `json:"paths,omitempty" doc:"Of a map: the first fields with siblings or two types, up to 10."`
-	More  bool       `json:"more,omitempty" doc:"Of a map: whether there may be more such fields. shape=typed shows all."`
+	Paths [][]string `json:"paths,omitempty" doc:"Of a map: the first fields with siblings, items with several values, or two types, up to 10."`
+	Items []string   `json:"items,omitempty" doc:"Of a list: the first items with several values, up to 10."`
+	More  bool       `json:"more,omitempty" doc:"Whether there may be more such fields or items. Of a map, shape=typed shows all."`
 }
 
 func getConflicts(r *request, v View) (any, error) {
@@ -49,13 +54,20 @@ type conflictFinder struct {
 }
 
 func (f *conflictFinder) run() error {
-	// A page may have ended within a map.
-	if parts, err := f.last.Parse(); f.last != "" && err == nil && len(parts.Fields) > 0 {
+	// A page may have ended within a map or a list.
+	parts, err := f.last.Parse()
+	switch {
+	case f.last == "" || err != nil:
+	case parts.Type == crdt.List && parts.Member != "":
+		if err := f.listAt(f.last.ObjectPath(), f.last); err != nil {
+			return err
+		}
+	case len(parts.Fields) > 0:
 		if err := f.mapAt(f.last.ObjectPath(), f.last+behindLeaves); err != nil {
 			return err
 		}
 	}
-	for _, t := range []crdt.Type{crdt.Map, crdt.Register} {
+	for _, t := range []crdt.Type{crdt.List, crdt.Map, crdt.Register} {
 		if f.full || f.last != "" && t < crdt.Type(f.last[0]) {
 			continue
 		}
@@ -66,13 +78,16 @@ func (f *conflictFinder) run() error {
 			if err != nil || f.full {
 				return err
 			}
-			if f.left--; o.Head.Entries < 2 {
+			if f.left--; o.Head.Entries < 2 || t == crdt.List && o.Head.Entries == o.Head.Visible {
 				f.last = o.Path
 				continue
 			}
-			if t == crdt.Map {
+			switch t {
+			case crdt.List:
+				err = f.listAt(o.Path, "")
+			case crdt.Map:
 				err = f.mapAt(o.Path, "")
-			} else {
+			default:
 				err = f.register(o.Path)
 			}
 			if err != nil || f.full {
@@ -98,6 +113,9 @@ func (f *conflictFinder) add(object crdt.Path, c Conflict) error {
 	}
 	c.Type, c.Key = parts.Type.String(), parts.Key
 	f.bytes += len(c.Key)
+	for _, id := range c.Items {
+		f.bytes += len(id)
+	}
 	for _, path := range c.Paths {
 		for _, name := range path {
 			f.bytes += len(name)
@@ -120,15 +138,48 @@ func (f *conflictFinder) register(object crdt.Path) error {
 	return f.done()
 }
 
+// listAt looks at the items of a list behind `after`, as mapAt does at the fields of a map.
+func (f *conflictFinder) listAt(object, after crdt.Path) error {
+	var c Conflict
+	leaf := object.Leaf(crdt.List)
+	for i, err := range itemsOf(f.v, leaf, after) {
+		if err == nil {
+			err = f.done()
+		}
+		if err != nil {
+			return err
+		}
+		if c.More = len(c.Items) > 0 && f.left <= 0 || len(c.Items) == maxConflictPaths; c.More {
+			break
+		}
+		if f.left <= 0 {
+			f.end()
+			return nil
+		}
+		if f.left--; len(i.Values) > 1 {
+			c.Items = append(c.Items, string(i.ID))
+		}
+		if len(c.Items) == 0 {
+			f.last = leaf.Member(string(i.Place))
+		}
+	}
+	if len(c.Items) > 0 {
+		return f.add(object, c)
+	}
+	f.last = object
+	return nil
+}
+
 // mapAt looks at the fields of a map behind `after`. The map is listed once: what lies behind the
 // place where the work for this page is done is not looked at if a conflict was found before it.
 func (f *conflictFinder) mapAt(object, after crdt.Path) error {
 	var c Conflict
 	var last field
+	inList := false // an item of a list at the last field has several values
 	// decide says whether there is a conflict at the last field, now that it is known whether
 	// fields lie below it. It returns false when no more need be found.
 	decide := func(below bool) bool {
-		if below || last.concurrent() {
+		if below || last.concurrent() || inList {
 			c.More = len(c.Paths) == maxConflictPaths
 			if !c.More {
 				c.Paths = append(c.Paths, last.names)
@@ -160,6 +211,9 @@ func (f *conflictFinder) mapAt(object, after crdt.Path) error {
 		}
 		f.left -= next.entries()
 		last = next
+		if inList, err = f.inList(next); err != nil {
+			return err
+		}
 	}
 	if last.path != "" {
 		decide(false)
@@ -169,6 +223,28 @@ func (f *conflictFinder) mapAt(object, after crdt.Path) error {
 	}
 	f.last = object
 	return nil
+}
+
+// inList reports whether an item of a list at a field of a map has several values. A list is looked
+// at to its end: pages end between fields.
+func (f *conflictFinder) inList(at field) (bool, error) {
+	leaf := at.path.Leaf(crdt.List)
+	if !slices.ContainsFunc(at.found, func(c child) bool { return c.leaf == crdt.List }) {
+		return false, nil
+	}
+	h, err := f.v.Head(leaf)
+	if err != nil || h.Entries == h.Visible {
+		return false, err
+	}
+	for i, err := range itemsOf(f.v, leaf, "") {
+		if err == nil {
+			err = f.done()
+		}
+		if f.left--; err != nil || len(i.Values) > 1 {
+			return err == nil, err
+		}
+	}
+	return false, nil
 }
 
 // concurrent reports whether more than one concurrent value stands at the field itself: siblings

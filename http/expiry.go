@@ -104,13 +104,13 @@ func (o *op) readLifetime(d *jsonReader, name string) error {
 func (o *op) checkLifetime() error {
 	writes := o.action&expiring != 0 && !(o.action == actMembers && len(o.add) == 0) && !(o.action == actEnable && !o.enable)
 	if o.life.given() && !writes {
-		return badRequest("ttl and expires are for what an op writes by value, add or enable")
+		return badRequest("ttl and expires are for what an op writes by value, add, enable or insert")
 	}
 	return nil
 }
 
 // expiring are the actions that write something that can have a deadline.
-const expiring = actEnable | actValue | actMembers
+const expiring = actEnable | actValue | actMembers | actInsert | actSetItem
 
 // timestamp is a deadline in a reply; "" is none.
 type timestamp string

@@ -9,7 +9,7 @@ import (
 
 // Limits of one line of an export: any line is taken back as an op.
 const (
-	maxLineMembers = 1000
+	maxLineMembers = 1000 // or values of a list
 	maxLineBytes   = 256 << 10
 )
 
@@ -43,7 +43,7 @@ type exporter struct {
 }
 
 func (x *exporter) run() error {
-	for _, part := range []func() error{x.bounded, x.counters, x.flags, x.maps, x.registers, x.sets} {
+	for _, part := range []func() error{x.bounded, x.counters, x.flags, x.lists, x.maps, x.registers, x.sets} {
 		if err := part(); err != nil {
 			return err
 		}
@@ -108,6 +108,12 @@ func (x *exporter) sets() error {
 	})
 }
 
+func (x *exporter) lists() error {
+	return x.objects(crdt.List, func(key string, object crdt.Path) error {
+		return x.list(func() { x.target(crdt.List, key, nil) }, object.Leaf(crdt.List))
+	})
+}
+
 func (x *exporter) maps() error {
 	return x.objects(crdt.Map, func(key string, object crdt.Path) error {
 		for f, err := range plainFields(x.v, object, "") {
@@ -123,6 +129,8 @@ func (x *exporter) maps() error {
 				err = x.flag(f.live)
 			case crdt.Register:
 				err = x.register(target, f.live)
+			case crdt.List:
+				err = x.list(target, f.path.Leaf(crdt.List))
 			case crdt.Set:
 				err = x.set(target, f.path.Leaf(crdt.Set))
 			}
@@ -198,11 +206,7 @@ func (x *exporter) register(target func(), live []crdt.Entry) error {
 
 // set writes the members of a set, as many lines as it takes: those of one line have one deadline.
 func (x *exporter) set(target func(), leaf crdt.Path) error {
-	members, until := 0, crdt.Deadline(0)
-	end := func() error {
-		x.b = appendExpires(append(x.b, ']'), until)
-		return x.end("}")
-	}
+	l := x.array(target, "add")
 	for it, err := range x.v.Scan(leaf, "") {
 		if err != nil {
 			return err
@@ -211,26 +215,66 @@ func (x *exporter) set(target func(), leaf crdt.Path) error {
 		if err != nil {
 			return err
 		}
-		d := crdt.VisibleUntil(crdt.Set, it.Entries)
-		if members == maxLineMembers || members > 0 && (d != until || len(x.b)+jsonSize(member) > maxLineBytes) {
-			if err := end(); err != nil {
-				return err
-			}
-			members = 0
-		}
-		if until = d; members == 0 {
-			target()
-			x.b = append(x.b, `,"add":[`...)
-		} else {
-			x.b = append(x.b, ',')
+		if err := l.next(jsonSize(member), crdt.VisibleUntil(crdt.Set, it.Entries)); err != nil {
+			return err
 		}
 		x.b = appendQuoted(x.b, member)
-		members++
 	}
-	if members == 0 {
+	return l.end()
+}
+
+// list writes the values of a list: in this order, each line goes to the end. Those of one line have
+// one deadline.
+func (x *exporter) list(target func(), leaf crdt.Path) error {
+	l := x.array(target, "insert")
+	for i, err := range itemsOf(x.v, leaf, "") {
+		if err != nil {
+			return err
+		}
+		if err := l.next(len(i.Values[0])+len(`,]}`), i.Expires); err != nil {
+			return err
+		}
+		x.b = append(x.b, i.Values[0]...)
+	}
+	return l.end()
+}
+
+// arrayLines are lines with an array each, as many as it takes.
+type arrayLines struct {
+	x      *exporter
+	target func()
+	action string
+	n      int           // elements in the line
+	until  crdt.Deadline // of all of them
+}
+
+func (x *exporter) array(target func(), action string) *arrayLines {
+	return &arrayLines{x: x, target: target, action: action}
+}
+
+// next makes room for one more element of about this size, with this deadline.
+func (l *arrayLines) next(size int, until crdt.Deadline) error {
+	if l.n == maxLineMembers || l.n > 0 && (until != l.until || len(l.x.b)+size > maxLineBytes) {
+		if err := l.end(); err != nil {
+			return err
+		}
+	}
+	l.until = until
+	if l.n++; l.n == 1 {
+		l.target()
+		l.x.b = append(append(append(l.x.b, `,"`...), l.action...), `":[`...)
+	} else {
+		l.x.b = append(l.x.b, ',')
+	}
+	return nil
+}
+
+func (l *arrayLines) end() error {
+	if l.n == 0 {
 		return nil
 	}
-	return end()
+	l.n, l.x.b = 0, appendExpires(append(l.x.b, ']'), l.until)
+	return l.x.end("}")
 }
 
 // jsonSize is at least the size of s as a JSON string with a comma and the end of a line.

@@ -9,8 +9,8 @@ import (
 	"github.com/anabranchdb/anabranch/crdt"
 )
 
-// field is one field of a map that holds something itself: a register, a counter, a flag, a set, or
-// several of them after concurrent writes.
+// field is one field of a map that holds something itself: a register, a counter, a flag, a list, a set,
+// or several of them after concurrent writes.
 type field struct {
 	path  crdt.Path
 	names []string // from the object down
@@ -21,12 +21,12 @@ type field struct {
 // child is what stands at a field with one type.
 type child struct {
 	leaf   crdt.Type
-	live   []crdt.Entry // of all but a set
-	newest crdt.Entry   // of all but a set
+	live   []crdt.Entry // of all but a list and a set
+	newest crdt.Entry   // of all but a list and a set
 }
 
 // Bytes that order behind all leaves of a field and before the fields under it, and behind all
-// members of a set. No path has them.
+// members of a set or a list. No path has them.
 const (
 	behindLeaves  = "{"
 	behindMembers = "\x7f"
@@ -36,7 +36,7 @@ const (
 func under(p crdt.Path) crdt.Path { return p + "|" }
 
 // fieldsOf yields the fields with visible content whose path has the prefix, behind `after`, in
-// path order. Of a set it reads one member and steps over the others.
+// path order. Of a set or a list it reads one member and steps over the others.
 func fieldsOf(rd Reader, prefix, after crdt.Path) iter.Seq2[field, error] {
 	return func(yield func(field, error) bool) {
 		var f field
@@ -62,8 +62,8 @@ func fieldsOf(rd Reader, prefix, after crdt.Path) iter.Seq2[field, error] {
 					f = field{path: at.path, names: at.names}
 				}
 				f.found = append(f.found, c)
-				if c.leaf == crdt.Set {
-					after, more = f.path.Leaf(crdt.Set)+behindMembers, true
+				if c.leaf == crdt.Set || c.leaf == crdt.List {
+					after, more = f.path.Leaf(c.leaf)+behindMembers, true
 					break
 				}
 			}
@@ -100,7 +100,7 @@ func readChild(p crdt.Path, live []crdt.Entry) (place, child, error) {
 
 // inMaps reports whether a field of a map can hold the type itself.
 func inMaps(t crdt.Type) bool {
-	return t == crdt.Counter || t == crdt.Flag || t == crdt.Register || t == crdt.Set
+	return t == crdt.Counter || t == crdt.Flag || t == crdt.List || t == crdt.Register || t == crdt.Set
 }
 
 // newestContent returns the newest entry that is no reset record: what dates a child.

@@ -55,7 +55,7 @@ func (n stillNamespace) Commit(ctx context.Context, fn func(Tx) error) (store.Re
 // store.
 func fuzzHandler(f *testing.F, wrap func(Store) Store) *Handler {
 	d := newDaemon(f)
-	d.do("POST", ns+"/batch", sampleState).ok(200)
+	d.holdSamples()
 	d.h.Attach(wrap(Adapt(d.store)), &peers{known: map[string]*fakePeer{}})
 	return d.h
 }
@@ -203,7 +203,8 @@ func FuzzOps(f *testing.F) {
 		`{"counter":"c","inc":"9223372036854775807"},{"counter":"c","reset":true},{"counter":"c","inc":-1}`, `{"counter":"z","inc":1},{"counter":"z","inc":-1}`,
 		`{"set":"s","add":["a","","a"],"remove":["a"]}`, `{"set":"s","add":["` + strings.Repeat("é", 600) + `"]}`, `{"register":"\u0000","value":{"a":[1.0e5,null,"\ud83d\ude00"]}}`,
 		`{"map":"m","path":["a"],"value":1},{"map":"m","path":["a","b"],"inc":1},{"map":"m","path":["a"],"add":["x"]}`, `{"map":"m","path":["a"],"value":1},{"map":"m","delete":true}`,
-		`{"map":"m","path":["f"],"enable":true},{"flag":"f","enable":true},{"flag":"f","enable":false}`, `{"list":"l","insert":[1,"x",null]}`, `{"bounded":"b","inc":5}`,
+		`{"map":"m","path":["f"],"enable":true},{"flag":"f","enable":true},{"flag":"f","enable":false}`, `{"list":"l","insert":[1,"x",null]}`, `{"list":"l","insert":[]}`, `{"list":"l","insert":[1],"at":"start"},{"map":"m","path":["l"],"insert":[2,3]},{"map":"m","path":["l"],"insert":[4],"at":"start"}`,
+		`{"list":"l","insert":[{"a":1}]},{"list":"l","item":"jz-3YGLT8ewrjkU","value":1}`, `{"list":"l","item":"jz-3YGLT8ewrjkU","delete":true}`, `{"list":"l","insert":[1],"after":"jz-3YGLT8ewrjkU"}`, `{"bounded":"b","inc":5}`,
 		`{"register":"r","value":1,"ttl":"1h"},{"set":"s","add":["x"],"expires":"2199-01-01T00:00:00Z"}`,
 	} {
 		f.Add(`{"ops":[` + ops + `]}`)

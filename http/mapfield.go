@@ -6,14 +6,15 @@ import (
 	"github.com/anabranchdb/anabranch/crdt"
 )
 
-// Field is a register, a counter, a flag, a set or a map at a field of a map.
+// Field is a register, a counter, a flag, a list, a set or a map at a field of a map.
 type Field struct {
-	Type    string       `json:"type" enum:"counter,flag,map,register,set"`
+	Type    string       `json:"type" enum:"counter,flag,list,map,register,set"`
 	Key     string       `json:"key"`
 	Path    []string     `json:"path"`
-	Value   *jsonValue   `json:"value,omitempty" doc:"Of all but a set."`
+	Value   *jsonValue   `json:"value,omitempty" doc:"Of all but a list and a set."`
 	Values  []jsonValue  `json:"values,omitempty" doc:"Of a register with siblings: all values, the newest first."`
 	Members []string     `json:"members,omitempty" doc:"Of a set, with size and next, as for sets."`
+	Items   []Item       `json:"items,omitempty" doc:"Of a list, with size and next, as for lists."`
 	Size    uint64       `json:"size,omitempty"`
 	Omitted []OmittedSet `json:"omitted,omitempty" doc:"Of a map in pages."`
 	Next    string       `json:"next,omitempty"`
@@ -46,6 +47,10 @@ func getField(r *request, v View) (any, error) {
 		s, _, err := r.readSet(v, at.Leaf(crdt.Set), at.Leaf(crdt.Set))
 		s.Key, s.Path = key, names
 		return s, err
+	case crdt.List:
+		l, _, err := r.readList(v, at.Leaf(crdt.List), at.Leaf(crdt.List))
+		l.Key, l.Path = key, names
+		return l, err
 	case crdt.Map:
 		p, err := r.page(under(at), string(at))
 		if err != nil {

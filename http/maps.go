@@ -20,13 +20,13 @@ type Map struct {
 	Type  string    `json:"type" enum:"map"`
 	Key   string    `json:"key" minLength:"1"`
 	Path  []string  `json:"path,omitempty" doc:"The fields that lead to it, for a map in a map."`
-	Value jsonValue `json:"value" doc:"An object: counters as numbers, flags as true, registers as their values, sets as arrays, maps as objects."`
-	// Omitted are sets that are too large for a page.
-	Omitted []OmittedSet `json:"omitted,omitempty" doc:"In a page: sets of more than 1000 members, which are left out of value. Their own resource pages over them."`
+	Value jsonValue `json:"value" doc:"An object: counters as numbers, flags as true, registers as their values, sets and lists as arrays, maps as objects."`
+	// Omitted are sets and lists that are too large for a page.
+	Omitted []OmittedSet `json:"omitted,omitempty" doc:"In a page: sets of more than 1000 members and lists of more than 1000 items or 4 MiB, which are left out of value. Their own resource pages over them."`
 	Next    string       `json:"next,omitempty" doc:"In a page: the cursor of the next one; there is none behind the last."`
 }
 
-// OmittedSet names a set that a page of a map leaves out.
+// OmittedSet names a set or a list that a page of a map leaves out.
 type OmittedSet struct {
 	Path []string `json:"path"`
 	Size uint64   `json:"size"`
@@ -37,19 +37,24 @@ type MapOps struct {
 	Ops []MapOp `json:"ops" maxItems:"1000"`
 }
 
-// MapOp is one action at one field of a map: one of inc, reset, enable, value, delete, or add
-// and remove together or alone.
+// MapOp is one action at one field of a map: one of inc, reset, enable, value, delete,
+// insert, or add and remove together or alone; or one of value, a place and delete of an item.
 type MapOp struct {
-	Path    []string   `json:"path" minItems:"1" maxItems:"32"`
-	Inc     *amount    `json:"inc,omitempty"`
-	Reset   bool       `json:"reset,omitempty" enum:"true"`
-	Enable  *bool      `json:"enable,omitempty"`
-	Value   *jsonValue `json:"value,omitempty"`
-	Add     []string   `json:"add,omitempty"`
-	Remove  []string   `json:"remove,omitempty"`
-	Delete  bool       `json:"delete,omitempty" enum:"true"`
-	TTL     string     `json:"ttl,omitempty" doc:"How long what is written is to be seen, as 90s, 15m or 36h; with value, add and enable."`
-	Expires timestamp  `json:"expires,omitempty" doc:"In place of ttl: until when."`
+	Path    []string    `json:"path" minItems:"1" maxItems:"32"`
+	Inc     *amount     `json:"inc,omitempty"`
+	Reset   bool        `json:"reset,omitempty" enum:"true"`
+	Enable  *bool       `json:"enable,omitempty"`
+	Value   *jsonValue  `json:"value,omitempty"`
+	Add     []string    `json:"add,omitempty"`
+	Remove  []string    `json:"remove,omitempty"`
+	Insert  []jsonValue `json:"insert,omitempty" doc:"Values for a list, at its end, or where one of after, before and at says."`
+	Item    string      `json:"item,omitempty" doc:"An item of a list to set, by value, to move, by one of after, before and at, or to delete."`
+	After   string      `json:"after,omitempty"`
+	Before  string      `json:"before,omitempty"`
+	At      string      `json:"at,omitempty" enum:"start,end"`
+	Delete  bool        `json:"delete,omitempty" enum:"true"`
+	TTL     string      `json:"ttl,omitempty" doc:"How long what is written is to be seen, as 90s, 15m or 36h; with value, add, enable and insert."`
+	Expires timestamp   `json:"expires,omitempty" doc:"In place of ttl: until when."`
 }
 
 func getMap(r *request, v View) (any, error) {
@@ -146,6 +151,8 @@ func appendFields(b []byte, fields []crdt.Tree) []byte {
 			b = appendFirst(b, c.Values)
 		case crdt.Set:
 			b = appendStrings(b, c.Members)
+		case crdt.List:
+			b = appendItems(b, c.Items)
 		case crdt.Map:
 			b = appendFields(b, c.Fields)
 		}
@@ -220,29 +227,49 @@ func (m *Map) appendField(out *nested, rd Reader, f plainField, depth int) error
 	case crdt.Register:
 		out.field(f.names[depth:])
 		out.b = appendFirst(out.b, crdt.RegisterValues(f.live))
-	case crdt.Set:
-		h, err := rd.Head(f.path.Leaf(crdt.Set))
+	case crdt.List, crdt.Set:
+		return m.appendMembers(out, rd, f, depth)
+	}
+	return nil
+}
+
+// appendMembers appends a set or a list, or says that it is left out.
+func (m *Map) appendMembers(out *nested, rd Reader, f plainField, depth int) error {
+	leaf := f.path.Leaf(f.leaf)
+	h, err := rd.Head(leaf)
+	if err != nil {
+		return err
+	}
+	if h.Visible > maxPageMembers {
+		m.Omitted = append(m.Omitted, OmittedSet{Path: f.names, Size: h.Visible})
+		return nil
+	}
+	if f.leaf == crdt.List {
+		items, whole, err := allItems(rd, leaf, maxPageBytes)
 		if err != nil {
 			return err
 		}
-		if h.Visible > maxPageMembers {
+		if !whole {
 			m.Omitted = append(m.Omitted, OmittedSet{Path: f.names, Size: h.Visible})
 			return nil
 		}
 		out.field(f.names[depth:])
-		var members []string
-		for it, err := range rd.Scan(f.path.Leaf(crdt.Set), "") {
-			if err != nil {
-				return err
-			}
-			member, err := memberOf(it.Path)
-			if err != nil {
-				return err
-			}
-			members = append(members, member)
-		}
-		out.b = appendStrings(out.b, members)
+		out.b = appendItems(out.b, items)
+		return nil
 	}
+	out.field(f.names[depth:])
+	var members []string
+	for it, err := range rd.Scan(leaf, "") {
+		if err != nil {
+			return err
+		}
+		member, err := memberOf(it.Path)
+		if err != nil {
+			return err
+		}
+		members = append(members, member)
+	}
+	out.b = appendStrings(out.b, members)
 	return nil
 }
 

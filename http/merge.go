@@ -134,7 +134,8 @@ func (m *merger) field(at crdt.Path, c *change) error {
 	}
 	array := c.value[0] == '['
 	scalars := shown == crdt.Counter || shown == crdt.Flag
-	if scalars && !array || shown == crdt.Set && array {
+	arrays := shown == crdt.Set || shown == crdt.List
+	if scalars && !array || arrays && array {
 		return kindWrongType.with("the field %s is a %v, which no value replaces: change it by ops, or delete it first", quoted(c.name), shown)
 	}
 	return assignField(m.tx, at, c.value, m.seen)
@@ -209,10 +210,38 @@ func (m *merger) shows(at crdt.Path, shown crdt.Type, value []byte) (bool, error
 	case crdt.Register:
 		was, err := m.register(at)
 		return err == nil && equalJSON(was, value), err
+	case crdt.List:
+		return m.showsList(at.Leaf(crdt.List), value)
 	case crdt.Set:
 		return m.showsSet(at.Leaf(crdt.Set), value)
 	}
 	return false, nil
+}
+
+func (m *merger) showsList(leaf crdt.Path, value []byte) (bool, error) {
+	if value[0] != '[' {
+		return false, nil
+	}
+	var want [][]byte
+	d := &jsonReader{b: value}
+	if err := d.array(func() error {
+		v, err := d.value()
+		want = append(want, v)
+		return err
+	}); err != nil {
+		return false, err // it was read before
+	}
+	h, err := m.tx.Head(leaf)
+	if err != nil || h.Visible != uint64(len(want)) {
+		return false, err
+	}
+	for i, err := range itemsOf(m.tx, leaf, "") {
+		if err != nil || len(want) == 0 || !equalJSON(i.Values[0], want[0]) {
+			return false, err
+		}
+		want = want[1:]
+	}
+	return len(want) == 0, nil
 }
 
 func (m *merger) showsSet(leaf crdt.Path, value []byte) (bool, error) {

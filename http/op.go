@@ -6,12 +6,12 @@ import (
 	"github.com/anabranchdb/anabranch/crdt"
 )
 
-// maxItems bounds what one request may do. An item is an op, and an added or removed member is
-// one; an op with members counts as its members.
+// maxItems bounds what one request may do. An item is an op, and an added or removed member and an
+// inserted value is one; an op with members or values counts as these.
 const maxItems = 1000
 
 // action is what an op does.
-type action uint8
+type action uint16
 
 const (
 	actInc action = 1 << iota
@@ -19,19 +19,28 @@ const (
 	actEnable
 	actValue
 	actMembers // add and remove, in one op or alone
+	actInsert
+	actSetItem
+	actMove
+	actDeleteItem
 	actDelete
 )
 
-var actionNames = map[action]string{actInc: "inc", actReset: "reset", actEnable: "enable", actValue: "value", actMembers: "add and remove", actDelete: "delete"}
+// listActions are what an op does to a list.
+const listActions = actInsert | actSetItem | actMove | actDeleteItem
+
+var actionNames = map[action]string{actInc: "inc", actReset: "reset", actEnable: "enable", actValue: "value", actMembers: "add and remove",
+	actInsert: "insert", actSetItem: "value of an item", actMove: "place of an item", actDeleteItem: "delete of an item", actDelete: "delete"}
 
 // allowed are the actions of each type. At a field of a map every action has its place.
 var allowed = map[crdt.Type]action{
 	crdt.Bounded:  actInc | actDelete,
 	crdt.Counter:  actInc | actReset | actDelete,
 	crdt.Flag:     actEnable | actDelete,
+	crdt.List:     listActions | actDelete,
 	crdt.Register: actValue | actDelete,
 	crdt.Set:      actMembers | actDelete,
-	crdt.Map:      actInc | actReset | actEnable | actValue | actMembers | actDelete,
+	crdt.Map:      actInc | actReset | actEnable | actValue | actMembers | listActions | actDelete,
 }
 
 // op is one action on one target. The single routes, map ops and batches all come down to it.
@@ -45,11 +54,12 @@ type op struct {
 	enable      bool
 	value       []byte
 	add, remove []string
-	life        lifetime // of what it writes
+	listOp
+	life lifetime // of what it writes
 }
 
 // items is what the op counts for against maxItems.
-func (o *op) items() int { return max(1, len(o.add)+len(o.remove)) }
+func (o *op) items() int { return max(1, len(o.add)+len(o.remove)+len(o.insert)) }
 
 // opForm says which members an op may have where it stands.
 type opForm struct {
@@ -74,8 +84,14 @@ func readOp(d *jsonReader, form opForm) (op, error) {
 		if name == ttlParam || name == expiresParam {
 			return o.readLifetime(d, name)
 		}
+		if ok, err := o.readMember(d, name); ok {
+			return err
+		}
 		return o.readAction(d, name)
 	})
+	if err == nil {
+		err = o.settle(d)
+	}
 	if err != nil {
 		return o, err
 	}
@@ -114,6 +130,9 @@ func (o *op) readAction(d *jsonReader, name string) (err error) {
 	case "remove":
 		act = actMembers
 		o.remove, err = d.strings()
+	case "insert":
+		act = actInsert
+		o.insert, err = d.values()
 	case "delete":
 		act, err = actDelete, d.isTrue()
 	default:
@@ -129,7 +148,7 @@ func (o *op) readAction(d *jsonReader, name string) (err error) {
 // check applies the rules that do not depend on what is stored.
 func (o *op) check(d *jsonReader, form opForm) error {
 	if form.targets && o.target == 0 {
-		return d.fail("an op names one target: bounded, counter, flag, set, register or map")
+		return d.fail("an op names one target: bounded, counter, flag, list, set, register or map")
 	}
 	if o.action == 0 {
 		return d.fail("an op has an action")
@@ -161,7 +180,7 @@ func (o *op) checkType() error {
 		return nil
 	}
 	var has []string
-	for _, act := range []action{actInc, actReset, actEnable, actMembers, actValue, actDelete} {
+	for _, act := range []action{actInc, actReset, actEnable, actMembers, actInsert, actSetItem, actMove, actDeleteItem, actValue, actDelete} {
 		if allowed[o.target]&act != 0 {
 			has = append(has, actionNames[act])
 		}
@@ -225,7 +244,7 @@ func readOps(body []byte, form opForm) (ops []op, ifs []objectCondition, err err
 	return ops, ifs, err
 }
 
-var errManyItems = tooLarge(maxItems, "a request has at most %d items: ops, members to add and to remove, and conditions", maxItems)
+var errManyItems = tooLarge(maxItems, "a request has at most %d items: ops, members to add and to remove, values to insert, and conditions", maxItems)
 
 // readSingle reads a body that is one op on the object in the path, of which it may have only
 // the actions given.
@@ -257,6 +276,8 @@ func (o *op) at() crdt.Path { return crdt.Object(o.target, o.key).Fields(o.path.
 // leaf is the path of the child that the action is about.
 func (o *op) leaf() crdt.Path {
 	switch o.action {
+	case actInsert, actSetItem, actMove, actDeleteItem:
+		return o.at().Leaf(crdt.List)
 	case actInc, actReset:
 		if o.target == crdt.Bounded {
 			return o.at().Leaf(crdt.Bounded)
@@ -270,12 +291,13 @@ func (o *op) leaf() crdt.Path {
 	return o.at().Leaf(crdt.Register)
 }
 
-// opResult is what an op answers: a counter's value, or what changed in a set, or nothing.
+// opResult is what an op answers: a counter's value, what changed in a set, ids of a list, or nothing.
 type opResult struct {
-	Value   *number `json:"value,omitempty" doc:"After inc and reset: the value of the counter, or bounded counter."`
-	Rights  *number `json:"rights,omitempty" doc:"After inc of a bounded counter: how much may be taken at this daemon."`
-	Added   *int    `json:"added,omitempty" doc:"After add and remove: how many members were absent and are there now."`
-	Removed *int    `json:"removed,omitempty" doc:"After add and remove: how many members were there and were removed."`
+	Value    *number  `json:"value,omitempty" doc:"After inc and reset: the value of the counter, or bounded counter."`
+	Rights   *number  `json:"rights,omitempty" doc:"After inc of a bounded counter: how much may be taken at this daemon."`
+	Added    *int     `json:"added,omitempty" doc:"After add and remove: how many members were absent and are there now."`
+	Removed  *int     `json:"removed,omitempty" doc:"After add and remove: how many members were there and were removed."`
+	Inserted []string `json:"inserted,omitempty" doc:"After insert: the ids of the items."`
 }
 
 // apply does what the op says.
@@ -302,6 +324,8 @@ func (o *op) act(tx Tx, seen crdt.VersionVector) (opResult, error) {
 		return opResult{}, o.applyEnable(tx, seen)
 	case actMembers:
 		return o.applyMembers(tx, seen)
+	case actInsert, actSetItem, actMove, actDeleteItem:
+		return o.applyList(tx, seen)
 	case actValue:
 		return opResult{}, o.assign(tx, seen)
 	}

@@ -9,7 +9,10 @@ import (
 // What follows from the type of the target is left to the problem wrong-type-op.
 
 // actionMembers are the members that say what an op does. Those of one row go together.
-var actionMembers = [][]string{{"inc"}, {"reset"}, {"enable"}, {"value"}, {"add", "remove"}, {"delete"}}
+var actionMembers = [][]string{{"inc"}, {"reset"}, {"enable"}, {"value"}, {"add", "remove"}, {"insert"}, {"delete"}}
+
+// placeMembers say where in a list something goes. With an item and no action they move it.
+var placeMembers = []string{"after", "before", "at"}
 
 // amount is what inc takes.
 type amount struct{}
@@ -53,10 +56,16 @@ func (SetOp) TransformSchema(_ huma.Registry, s *huma.Schema) *huma.Schema {
 	return describeNames(expiringWith(s, "add"))
 }
 
+// TransformSchema says that it is one of its actions.
+func (ListOp) TransformSchema(_ huma.Registry, s *huma.Schema) *huma.Schema {
+	s.AllOf = []*huma.Schema{oneAction(s)}
+	return describeNames(expiringWith(s, "insert", "value"))
+}
+
 // TransformSchema says that it has one action.
 func (MapOp) TransformSchema(_ huma.Registry, s *huma.Schema) *huma.Schema {
 	s.AllOf = []*huma.Schema{oneAction(s)}
-	return describeNames(expiringWith(s, "value", "add", "enable"))
+	return describeNames(expiringWith(s, "value", "add", "enable", "insert"))
 }
 
 // TransformSchema says that it has one target and one action, and when it has a path.
@@ -64,7 +73,7 @@ func (BatchOp) TransformSchema(_ huma.Registry, s *huma.Schema) *huma.Schema {
 	field := &huma.Schema{AnyOf: []*huma.Schema{{Not: has("map")}, has("path"), has("delete")}}
 	s.AllOf = []*huma.Schema{oneTarget(s), oneAction(s), field}
 	s.DependentRequired = map[string][]string{"path": {crdt.Map.String()}}
-	return describeNames(expiringWith(s, "value", "add", "enable"))
+	return describeNames(expiringWith(s, "value", "add", "enable", "insert"))
 }
 
 // TransformSchema says that it has one target, and one thing to ask of it.
@@ -117,7 +126,45 @@ func oneAction(s *huma.Schema) *huma.Schema {
 		}
 		one.OneOf = append(one.OneOf, some)
 	}
+	if s.Properties["item"] != nil {
+		one.OneOf = append(one.OneOf, &huma.Schema{Required: []string{"item"}, AnyOf: []*huma.Schema{has("after"), has("before"), has("at")},
+			Not: &huma.Schema{AnyOf: []*huma.Schema{has("value"), has("delete")}}})
+	}
 	return one
+}
+
+// describePlaces says of members about items that they do not stand alone, that there is one place,
+// and what an id is.
+func describePlaces(s *huma.Schema) {
+	if s.Properties["item"] == nil {
+		return
+	}
+	var more []*huma.Schema
+	for i, name := range placeMembers {
+		for _, other := range placeMembers[i+1:] {
+			more = append(more, &huma.Schema{Not: &huma.Schema{Required: []string{name, other}}})
+		}
+		more = append(more, &huma.Schema{AnyOf: []*huma.Schema{{Not: has(name)}, has("insert"), has("item")}})
+	}
+	for _, action := range []string{"inc", "reset", "enable", "add", "remove", "insert"} {
+		if s.Properties[action] != nil {
+			more = append(more, &huma.Schema{Not: &huma.Schema{Required: []string{"item", action}}})
+		}
+	}
+	for _, action := range []string{"value", "delete"} {
+		more = append(more, &huma.Schema{AnyOf: []*huma.Schema{{Not: has(action)}, {Not: &huma.Schema{AnyOf: []*huma.Schema{has("after"), has("before"), has("at")}}}}})
+	}
+	for _, name := range []string{"item", "after", "before"} {
+		description := s.Properties[name].Description
+		s.Properties[name] = idSchema()
+		s.Properties[name].Description = description
+	}
+	s.AllOf = append(s.AllOf, more...)
+}
+
+// idSchema describes ids of items.
+func idSchema() *huma.Schema {
+	return &huma.Schema{Type: huma.TypeString, MinLength: new(1), MaxLength: new(crdt.MaxNameBytes), Pattern: "^[-0-9A-Z_a-z]+$"}
 }
 
 // describeNames says of the members that are names, and lists of names, what a name is.
@@ -132,6 +179,7 @@ func describeNames(s *huma.Schema) *huma.Schema {
 			p.Items = nameSchema()
 		}
 	}
+	describePlaces(s)
 	return s
 }
 

@@ -72,6 +72,7 @@ var tags = []*huma.Tag{
 	{Name: "bounded counters", Description: "Integers that are never below 0: a daemon takes what it has rights for, and asks others for theirs."},
 	{Name: "counters", Description: "Integers to which everybody adds."},
 	{Name: "flags", Description: "On or off; turning on wins against turning off at the same time."},
+	{Name: "lists", Description: "Items in an order. What one writer inserts in a row stays together; an item that is moved is in one place."},
 	{Name: "sets", Description: "Sets of strings, in which an add wins against a removal that did not see it."},
 	{Name: "registers", Description: "JSON values; concurrent ones are all kept."},
 	{Name: "maps", Description: "Nested fields that hold registers, counters and sets."},
@@ -105,13 +106,14 @@ var queryParams = map[string]*huma.Param{
 		Description: "How many items a page has at most; above 1000 counts as 1000."},
 	"prefix": {Schema: &huma.Schema{Type: "string"}, Description: "Only names that begin with it."},
 	"shape":  {Schema: &huma.Schema{Type: "string", Enum: []any{"plain", "typed"}, Default: "plain"}, Description: "What the reply looks like."},
-	"type":   {Schema: &huma.Schema{Type: "string", Enum: []any{"bounded", "counter", "flag", "map", "register", "set"}}, Description: "Only objects of this type."},
+	"type":   {Schema: &huma.Schema{Type: "string", Enum: []any{"bounded", "counter", "flag", "list", "map", "register", "set"}}, Description: "Only objects of this type."},
 }
 
 // pathParams describe the names in paths.
 var pathParams = map[string]*huma.Param{
 	"ns":     {Description: "A namespace.", Schema: &huma.Schema{Type: "string", Pattern: "^[a-z0-9][a-z0-9._-]{0,62}$"}},
 	"key":    {Description: "A key: any UTF-8 of 1 to 1024 bytes, escaped as one segment.", Schema: nameSchema()},
+	"item":   {Description: "The id of an item, as a reply told it.", Schema: idSchema()},
 	"member": {Description: "A member: any UTF-8 of 1 to 1024 bytes, escaped as one segment.", Schema: nameSchema()},
 	"path": {Description: "One to 32 field names, each escaped as one segment, with slashes between them. A client that escapes the slashes names one field.",
 		Schema: &huma.Schema{Type: "string", MinLength: new(1)}},

@@ -85,7 +85,7 @@ func (rt *route) headers(status int) map[string]*huma.Param {
 	if rt.keyed() && !rt.lines {
 		list[replayHeader] = replayed
 	}
-	if _, counts := rt.gives.(SetChange); rt.object != 0 && (rt.gives != nil || status == http.StatusNotModified) && !counts {
+	if rt.object != 0 && (rt.gives != nil || status == http.StatusNotModified) && !rt.tellsChange() {
 		list["ETag"] = textHeader("Of the object as it is in the reply, on this daemon; not with query parameters.", exampleTag)
 	}
 	if status == http.StatusCreated {
@@ -97,6 +97,15 @@ func (rt *route) headers(status int) map[string]*huma.Param {
 // replayed describes the header of a reply that was kept.
 var replayed = &huma.Param{Schema: &huma.Schema{Type: huma.TypeString, Enum: []any{"true"}}, Example: "true",
 	Description: "When the request had been done before, with the same Idempotency-Key: this is the reply of then."}
+
+// tellsChange reports whether the reply tells what changed rather than what there is.
+func (rt *route) tellsChange() bool {
+	switch rt.gives.(type) {
+	case SetChange, ListChange:
+		return true
+	}
+	return false
+}
 
 func textHeader(description, example string) *huma.Param {
 	return &huma.Param{Schema: &huma.Schema{Type: huma.TypeString}, Description: description, Example: example}

@@ -2,6 +2,7 @@ package http
 
 import (
 	"encoding/json"
+	"maps"
 	"net/http"
 	"net/url"
 	"reflect"
@@ -31,10 +32,20 @@ func newSampleDaemon(t testing.TB) *daemon { return openSampleDaemon(t, store.Me
 
 func openSampleDaemon(t testing.TB, opts store.Options) *daemon {
 	d := openDaemon(t, opts)
-	d.do("POST", ns+"/batch", sampleState).ok(200)
+	d.holdSamples()
 	d.h.Attach(Adapt(d.store), &sampleCluster{fake{sync: []PeerSync{{ID: examplePeer, Connected: true,
 		Clock: crdt.VersionVector{9: 2}, LastExchange: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}}}})
 	return d
+}
+
+// holdSamples writes sampleState, and the items of sampleItems as another replica.
+func (d *daemon) holdSamples() {
+	d.t.Helper()
+	d.do("POST", ns+"/batch", sampleState).ok(200)
+	o := other{d: d, id: 8, now: 1}
+	for _, id := range slices.Sorted(maps.Keys(sampleItems)) {
+		o.apply(item("todo", id, sampleItems[id]))
+	}
 }
 
 // eachSample calls test with every example of every route.
@@ -88,6 +99,7 @@ func TestSamples(t *testing.T) {
 
 var (
 	opaqueMember = regexp.MustCompile(`"(cursor|next|feed|context|replica_id|version)":"[^"]*"`)
+	opaqueIDs    = regexp.MustCompile(`"inserted":\[[^\]]*\]`)
 	opaqueNumber = regexp.MustCompile(`"(uptime_seconds|disk_bytes)":\d+`)
 	opaqueID     = regexp.MustCompile(`(?m)^id: .*$`)
 )
@@ -95,6 +107,7 @@ var (
 // withoutOpaque leaves out what differs from daemon to daemon.
 func withoutOpaque(body string) string {
 	body = opaqueMember.ReplaceAllString(body, `"$1":"…"`)
+	body = opaqueIDs.ReplaceAllString(body, `"inserted":["…"]`)
 	body = opaqueNumber.ReplaceAllString(body, `"$1":0`)
 	return strings.TrimSpace(opaqueID.ReplaceAllString(body, "id: …"))
 }

@@ -95,6 +95,9 @@ func (r *request) commit(fn func(tx Tx, seen crdt.VersionVector) (body any, err 
 		}
 		return err
 	})
+	if errors.Is(err, crdt.ErrNoElement) {
+		return r.reply(ns.Clock(), nil, problemOf(err)) // it tells of data
+	}
 	if err != nil {
 		return nil, err
 	}

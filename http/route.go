@@ -219,6 +219,9 @@ func (r *request) checkNames() error {
 			}
 		}
 	}
+	if v := r.http.PathValue("item"); v != "" && crdt.CheckPosition(nameOf(v)) != nil {
+		return crdt.ErrBadPosition
+	}
 	if v := r.http.PathValue("path"); v != "" {
 		return checkFields(namesOf(v))
 	}

@@ -12,6 +12,8 @@ const (
 	boundedPattern  = nsPattern + "/bounded/{key}"
 	counterPattern  = nsPattern + "/counters/{key}"
 	flagPattern     = nsPattern + "/flags/{key}"
+	listPattern     = nsPattern + "/lists/{key}"
+	itemPattern     = listPattern + "/items/{item}"
 	setPattern      = nsPattern + "/sets/{key}"
 	memberPattern   = setPattern + "/members/{member}"
 	registerPattern = nsPattern + "/registers/{key}"
@@ -23,7 +25,7 @@ const (
 // routes is the table of all that this version answers.
 func routes() []route {
 	var all []route
-	for _, group := range [][]route{namespaceRoutes(), boundedRoutes(), counterRoutes(), flagRoutes(), setRoutes(), registerRoutes(), mapRoutes(), bulkRoutes(), daemonRoutes()} {
+	for _, group := range [][]route{namespaceRoutes(), boundedRoutes(), counterRoutes(), flagRoutes(), listRoutes(), setRoutes(), registerRoutes(), mapRoutes(), bulkRoutes(), daemonRoutes()} {
 		all = append(all, group...)
 	}
 	return all
@@ -82,6 +84,24 @@ func flagRoutes() []route {
 	}
 }
 
+func listRoutes() []route {
+	const tag = "lists"
+	return []route{
+		{method: "GET", pattern: listPattern, id: "get-list", tag: tag, object: crdt.List, summary: "Read a page of a list",
+			query: []string{"limit", "cursor"}, token: true, gives: List{}, status: 200, handle: read(getList)},
+		{method: "POST", pattern: listPattern, id: "change-list", tag: tag, object: crdt.List, summary: "Insert values, or set, move or delete an item",
+			token: true, takes: ListOp{}, bodyLimit: maxOpsBytes, gives: ListChange{}, status: 200, fails: []kind{kindNotFound, kindWrongType}, handle: postList},
+		{method: "DELETE", pattern: listPattern, id: "delete-list", tag: tag, object: crdt.List, summary: "Delete a list",
+			token: true, status: 204, handle: deleteObject(crdt.List)},
+		{method: "GET", pattern: itemPattern, id: "get-item", tag: tag, summary: "Read an item",
+			token: true, gives: ListItem{}, status: 200, handle: read(getItem)},
+		{method: "PUT", pattern: itemPattern, id: "put-item", tag: tag, object: crdt.List, summary: "Give an item a value",
+			query: lifetimeParams, token: true, takes: jsonValue{}, bodyLimit: maxBodyBytes, status: 204, fails: []kind{kindNotFound}, handle: putItem},
+		{method: "DELETE", pattern: itemPattern, id: "delete-item", tag: tag, object: crdt.List, summary: "Delete an item",
+			token: true, status: 204, handle: deleteItem},
+	}
+}
+
 func setRoutes() []route {
 	const tag = "sets"
 	return []route{
@@ -119,7 +139,7 @@ func mapRoutes() []route {
 			query: []string{"shape", "limit", "cursor"}, token: true, gives: Map{}, typed: TypedMap{}, status: 200, fails: []kind{kindTooLarge}, handle: read(getMap)},
 		{method: "PATCH", pattern: mapPattern, id: "change-map", tag: tag, object: crdt.Map, summary: "Change fields of a map, all or nothing",
 			doc:   "By ops, or by a merge patch (RFC 7396).",
-			token: true, takes: MapOps{}, bodyLimit: maxOpsBytes, merges: true, gives: Map{}, status: 200, fails: []kind{kindOverflow, kindWrongType}, handle: changeMap},
+			token: true, takes: MapOps{}, bodyLimit: maxOpsBytes, merges: true, gives: Map{}, status: 200, fails: []kind{kindNotFound, kindOverflow, kindWrongType}, handle: changeMap},
 		{method: "DELETE", pattern: mapPattern, id: "delete-map", tag: tag, object: crdt.Map, summary: "Delete a map",
 			token: true, status: 204, handle: deleteObject(crdt.Map)},
 		{method: "GET", pattern: fieldPattern, id: "get-field", tag: tag, summary: "Read one field of a map, of any type",
@@ -135,7 +155,7 @@ func bulkRoutes() []route {
 	const tag = "many objects"
 	return []route{
 		{method: "POST", pattern: nsPattern + "/batch", id: "batch", tag: tag, summary: "Change many objects, all or nothing",
-			token: true, takes: Batch{}, bodyLimit: maxOpsBytes, gives: BatchResults{}, status: 200, fails: []kind{kindPrecondition, kindOverflow, kindWrongType, kindRights}, handle: postBatch},
+			token: true, takes: Batch{}, bodyLimit: maxOpsBytes, gives: BatchResults{}, status: 200, fails: []kind{kindNotFound, kindPrecondition, kindOverflow, kindWrongType, kindRights}, handle: postBatch},
 		{method: "POST", pattern: nsPattern + "/bulk", id: "bulk", tag: tag, summary: "Change any number of objects, line by line",
 			doc: "Every line is an op as in a batch, atomic by itself, and has a line in the reply, while the bulk goes on. The last line tells of all; when it is missing, the bulk has not ended well. " +
 				"With an Idempotency-Key it goes on where an earlier request stopped.",

@@ -35,11 +35,17 @@ const sampleState = `{"ops":[
 	{"map":"ada","path":["tags"],"add":["x"]},
 	{"map":"ada","path":["visits"],"inc":3}]}`
 
+// sampleItems are the items of the list "todo" that the daemon of the samples holds, by their ids,
+// which another replica has made.
+var sampleItems = map[crdt.Position]string{exampleItem: `"milk"`, exampleOtherItem: `{"buy":"bread"}`}
+
 // Opaque values of the samples.
 const (
-	exampleTag    = `"1F0B9uKcPO8"`
-	exampleCursor = "AZ0lMd0yXb4SAQMBAAD2xN4k"
-	examplePeer   = "12D3KooWQYV9dGMFoRzNStwpXztXaBUjtPqi6aU76ZgUriHhKust"
+	exampleTag       = `"1F0B9uKcPO8"`
+	exampleItem      = "jz-3YGLT8ewrjkU"
+	exampleOtherItem = "jz-3YGLT8ewrjpEYU"
+	exampleCursor    = "AZ0lMd0yXb4SAQMBAAD2xN4k"
+	examplePeer      = "12D3KooWQYV9dGMFoRzNStwpXztXaBUjtPqi6aU76ZgUriHhKust"
 )
 
 var exampleToken = encodeToken(store.Default, nil)

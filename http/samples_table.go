@@ -61,6 +61,34 @@ var samples = map[string][]sample{
 		{name: "off", target: exampleNS + "/flags/beta", status: 204},
 	},
 
+	"get-list": {
+		{name: "todo", target: exampleNS + "/lists/todo", status: 200,
+			reply: `{"type":"list","key":"todo","items":[{"id":"` + exampleItem + `","value":"milk"},{"id":"` + exampleOtherItem + `","value":{"buy":"bread"}}],"size":2}`},
+		{name: "a-page", target: exampleNS + "/lists/todo?limit=1", status: 200,
+			reply: `{"type":"list","key":"todo","items":[{"id":"` + exampleItem + `","value":"milk"}],"size":2,"next":"` + exampleCursor + `"}`},
+	},
+	"change-list": {
+		{name: "append", target: exampleNS + "/lists/todo", body: `{"insert":["eggs",{"buy":"tea"}]}`, status: 200,
+			reply: `{"inserted":["` + exampleItem + `","` + exampleOtherItem + `"]}`},
+		{name: "insert", summary: "Behind an item", target: exampleNS + "/lists/todo", body: `{"insert":["eggs"],"after":"` + exampleItem + `"}`, status: 200,
+			reply: `{"inserted":["` + exampleOtherItem + `"]}`},
+		{name: "move", target: exampleNS + "/lists/todo", body: `{"item":"` + exampleOtherItem + `","at":"start"}`, status: 200, reply: `{}`},
+		{name: "set", target: exampleNS + "/lists/todo", body: `{"item":"` + exampleItem + `","value":"oat milk"}`, status: 200, reply: `{}`},
+		{name: "delete", target: exampleNS + "/lists/todo", body: `{"item":"` + exampleItem + `","delete":true}`, status: 200, reply: `{}`},
+	},
+	"delete-list": {
+		{name: "todo", target: exampleNS + "/lists/todo", status: 204},
+	},
+	"get-item": {
+		{name: "milk", target: exampleNS + "/lists/todo/items/" + exampleItem, status: 200, reply: `{"type":"list","key":"todo","id":"` + exampleItem + `","value":"milk"}`},
+	},
+	"put-item": {
+		{name: "text", target: exampleNS + "/lists/todo/items/" + exampleItem, body: `"oat milk"`, status: 204},
+	},
+	"delete-item": {
+		{name: "milk", target: exampleNS + "/lists/todo/items/" + exampleItem, status: 204},
+	},
+
 	"get-set": {
 		{name: "cart", target: exampleNS + "/sets/cart", status: 200, reply: `{"type":"set","key":"cart","members":["apples","pears","plums"],"size":3}`},
 		{name: "a-page", summary: "Members that begin with p, one a page", target: exampleNS + "/sets/cart?prefix=p&limit=1", status: 200,
@@ -152,6 +180,7 @@ var samples = map[string][]sample{
 		{name: "all", target: exampleNS + "/export", status: 200, reply: `{"bounded":"seats","inc":10}
 {"counter":"visits","inc":42}
 {"flag":"beta","enable":true}
+{"list":"todo","insert":["milk",{"buy":"bread"}]}
 {"map":"ada","path":["address","city"],"value":"Delft"}
 {"map":"ada","path":["name"],"value":"Ada"}
 {"map":"ada","path":["tags"],"add":["x"]}
@@ -185,7 +214,7 @@ data: {"cursor":"` + exampleCursor + `","event":"changed","type":"set","key":"ca
 	},
 	"get-status": {
 		{name: "status", target: "/v1/status", status: 200, reply: `{"version":"0.1.0","peer_id":"` + examplePeer + `","uptime_seconds":3600,"addresses":["/ip4/192.0.2.7/tcp/7701/p2p/` + examplePeer + `"],` +
-			`"namespaces":[{"name":"default","replica_id":"6f1ce7b02a04d0f3","objects":6,"entries":11,"context":"` + exampleCursor + `"}],"disk_bytes":65536}`},
+			`"namespaces":[{"name":"default","replica_id":"6f1ce7b02a04d0f3","objects":7,"entries":13,"context":"` + exampleCursor + `"}],"disk_bytes":65536}`},
 	},
 	"list-peers": {
 		{name: "one", target: "/v1/peers", status: 200, reply: `{"peers":[{"id":"` + examplePeer + `","connected":true,"addresses":["/ip4/192.0.2.7/tcp/7701"]}]}`},
@@ -201,5 +230,5 @@ data: {"cursor":"` + exampleCursor + `","event":"changed","type":"set","key":"ca
 
 const (
 	exampleNS   = "/v1/ns/default"
-	exampleSync = `{"converged":false,"context":"` + exampleCursor + `","peers":[{"id":"` + examplePeer + `","state":"connected","missing_here":2,"missing_there":11,"last_exchange":"2026-01-02T03:04:05Z"}]}`
+	exampleSync = `{"converged":false,"context":"` + exampleCursor + `","peers":[{"id":"` + examplePeer + `","state":"connected","missing_here":2,"missing_there":13,"last_exchange":"2026-01-02T03:04:05Z"}]}`
 )

@@ -311,7 +311,7 @@ func TestOpenAPI(t *testing.T) {
 		if spec.Paths[rt.pattern][strings.ToLower(rt.method)].OperationID != rt.id {
 			t.Errorf("%s %s is not described", rt.method, rt.pattern)
 		}
-		path := strings.NewReplacer("{ns}", "nope", "{key}", "k", "{member}", "m", "{path}", "f").Replace(rt.pattern)
+		path := strings.NewReplacer("{ns}", "nope", "{key}", "k", "{member}", "m", "{item}", exampleItem, "{path}", "f").Replace(rt.pattern)
 		if p := d.do(rt.method, path, ""); p.status == 405 || p.status == 404 && strings.Contains(p.body, "no such resource") {
 			t.Errorf("%s %s is described but does not exist: %s", rt.method, rt.pattern, p.body)
 		}
@@ -323,7 +323,7 @@ func TestOpenAPI(t *testing.T) {
 		t.Errorf("%d operations for %d routes", listed, len(routes()))
 	}
 	for name, s := range spec.Components.Schemas {
-		request := slices.Contains([]string{"Barrier", "BoundedOp", "Batch", "BatchCondition", "BatchOp", "CounterOp", "MapOp", "MapOps", "NamespaceOptions", "NewPeer", "SetOp"}, name)
+		request := slices.Contains([]string{"Barrier", "BoundedOp", "Batch", "BatchCondition", "BatchOp", "CounterOp", "ListOp", "MapOp", "MapOps", "NamespaceOptions", "NewPeer", "SetOp"}, name)
 		if closed := s.AdditionalProperties == false; closed != request {
 			t.Errorf("%s: closed is %v", name, closed)
 		}
@@ -336,7 +336,7 @@ func TestOpenAPI(t *testing.T) {
 		}
 	}
 	// What the schemas of requests name is what the readers take.
-	for name, form := range map[string]opForm{"BatchOp": {targets: true, path: true}, "MapOp": {path: true}, "CounterOp": {}, "SetOp": {}} {
+	for name, form := range map[string]opForm{"BatchOp": {targets: true, path: true}, "MapOp": {path: true}, "CounterOp": {}, "ListOp": {}, "SetOp": {}} {
 		for prop := range spec.Components.Schemas[name].Properties {
 			_, err := readOp(&jsonReader{b: []byte(`{"` + prop + `":}`)}, form)
 			if err == nil || strings.Contains(err.Error(), "has no meaning") {

@@ -64,6 +64,10 @@ type Tx interface {
 	Assign(p crdt.Path, value []byte, seen crdt.VersionVector) error
 	Enable(p crdt.Path) error
 	Add(p crdt.Path) (bool, error)
+	Insert(leaf crdt.Path, at store.Place, values [][]byte) ([]crdt.Position, error)
+	SetItem(leaf crdt.Path, id crdt.Position, value []byte, seen crdt.VersionVector) error
+	MoveItem(leaf crdt.Path, id crdt.Position, to store.Place) error
+	RemoveItem(leaf crdt.Path, id crdt.Position, seen crdt.VersionVector) (bool, error)
 	Remove(p crdt.Path, seen crdt.VersionVector) (bool, error)
 	Stock(p crdt.Path, amount int64) error
 	Replica() crdt.ReplicaID

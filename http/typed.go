@@ -1,11 +1,15 @@
 package http
 
-import "github.com/anabranchdb/anabranch/crdt"
+import (
+	"slices"
+
+	"github.com/anabranchdb/anabranch/crdt"
+)
 
 // TypedMap is a map, or what is at and under one of its fields, with every type and every
 // concurrent value: the typed shape.
 type TypedMap struct {
-	Type     string       `json:"type" enum:"counter,flag,map,register,set" doc:"What the plain shape shows here."`
+	Type     string       `json:"type" enum:"counter,flag,list,map,register,set" doc:"What the plain shape shows here."`
 	Key      string       `json:"key"`
 	Path     []string     `json:"path,omitempty" doc:"The fields that lead here; none for the whole map."`
 	Conflict bool         `json:"conflict" doc:"Whether a field in this reply has a conflict."`
@@ -17,7 +21,7 @@ type TypedMap struct {
 type TypedField struct {
 	Path []string `json:"path" doc:"From the map down."`
 	TypedChild
-	Conflict bool         `json:"conflict,omitempty" doc:"Whether a register here has siblings or two types stand here."`
+	Conflict bool         `json:"conflict,omitempty" doc:"Whether a register or an item of a list here has several values, or two types stand here."`
 	Others   []TypedChild `json:"others,omitempty" doc:"Of two types at one field the older ones, the newest first."`
 	Hidden   bool         `json:"hidden,omitempty" doc:"Whether the plain shape shows something else at a field above."`
 }
@@ -25,11 +29,12 @@ type TypedField struct {
 // TypedChild is what stands at a field with one type. A map stands for the fields below, which
 // are listed on their own.
 type TypedChild struct {
-	Type    string      `json:"type" enum:"counter,flag,map,register,set"`
+	Type    string      `json:"type" enum:"counter,flag,list,map,register,set"`
 	Value   *jsonValue  `json:"value,omitempty" doc:"Of a counter and a flag, and the newest of a register."`
 	Values  []jsonValue `json:"values,omitempty" doc:"Of a register with siblings: all values, the newest first."`
 	Members []string    `json:"members,omitempty" doc:"Of a set; left out in a page when there are more than 1000."`
-	Size    uint64      `json:"size,omitempty" doc:"Of a set: how many members it has."`
+	Items   []Item      `json:"items,omitempty" doc:"Of a list; left out in a page when there are more than 1000, or more than 4 MiB of them."`
+	Size    uint64      `json:"size,omitempty" doc:"Of a set or a list: how many members or items it has."`
 	Expires timestamp   `json:"expires,omitempty" doc:"Of a flag, and of the newest value of a register: when it is hidden, in UTC."`
 	// Deadlines are those of members.
 	Deadlines map[string]timestamp `json:"deadlines,omitempty" doc:"Of a set: when members are hidden that have a deadline, in UTC, by member."`
@@ -114,7 +119,8 @@ func (b *typedBuilder) field(s standing) (TypedField, error) {
 		if err != nil {
 			return f, err
 		}
-		f.Conflict = f.Conflict || len(c.Values) > 0
+		conflict := func(i Item) bool { return i.Conflict }
+		f.Conflict = f.Conflict || len(c.Values) > 0 || slices.ContainsFunc(c.Items, conflict)
 		if i == 0 {
 			f.TypedChild = c
 		} else {
@@ -144,6 +150,8 @@ func (b *typedBuilder) child(s standing, t crdt.Type) (TypedChild, error) {
 				c.Values = append(c.Values, v)
 			}
 		}
+	case crdt.List:
+		return c, b.list(&c, s.path.Leaf(crdt.List))
 	case crdt.Set:
 		return c, b.set(&c, s.path.Leaf(crdt.Set))
 	}
@@ -151,6 +159,35 @@ func (b *typedBuilder) child(s standing, t crdt.Type) (TypedChild, error) {
 		b.bytes += len(e.Value)
 	}
 	return c, b.count(uint64(len(live)))
+}
+
+func (b *typedBuilder) list(c *TypedChild, leaf crdt.Path) error {
+	h, err := b.rd.Head(leaf)
+	if err != nil {
+		return err
+	}
+	if c.Size = h.Visible; b.page.asked && h.Visible > maxPageMembers {
+		return nil
+	}
+	limit := maxPageBytes
+	if !b.page.asked {
+		limit = maxWholeBytes - b.bytes
+	}
+	if err := b.count(h.Entries); err != nil {
+		return err
+	}
+	items, whole, err := allItems(b.rd, leaf, limit)
+	if err != nil || !whole {
+		if err == nil && !b.page.asked {
+			err = errLargeMap
+		}
+		return err
+	}
+	for _, i := range items {
+		c.Items = append(c.Items, itemOf(i))
+		b.bytes += c.Items[len(c.Items)-1].bytes()
+	}
+	return nil
 }
 
 func (b *typedBuilder) set(c *TypedChild, leaf crdt.Path) error {
