@@ -73,6 +73,7 @@ func (e Element) Update(at Dot, t Timestamp, value []byte, seen func(Dot) bool) 
 	w := e.write(at)
 	w.add(e.id, Entry{Kind: KindElement, Time: t, Value: ElementValue{Replaces: replaces, JSON: value}.Encode()})
 	if p, ok := newestPlace(e.live, seen); ok {
+		p.Expires = 0 // as the value, whatever deadline the old one had
 		w.place(p)
 	}
 	w.kill(seen)

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/anabranchdb/anabranch/crdt"
 )
@@ -272,4 +273,43 @@ func benchList(b *testing.B, size int) *Namespace {
 		mustCommit(b, n, func(tx *Tx) error { _, err := tx.Insert(tList, Place{}, values); return err })
 	}
 	return n
+}
+
+// TestItemsWithDeadlines: an item is gone at its deadline wherever it was moved, and leaves nothing; a
+// later write lets it stay.
+func TestItemsWithDeadlines(t *testing.T) {
+	c := newClock()
+	n := memorySpace(t, c.options)
+	var ids []crdt.Position
+	mustCommit(t, n, func(tx *Tx) (err error) {
+		tx.Until(c.in(10 * time.Second))
+		ids, err = tx.Insert(tList, Place{}, texts("a", "b", "c"))
+		return err
+	})
+	mustCommit(t, n, func(tx *Tx) error { _, err := tx.Insert(tList, Place{}, texts("d")); return err })
+	mustCommit(t, n, func(tx *Tx) error { return tx.MoveItem(tList, ids[0], Place{}) })
+	mustCommit(t, n, func(tx *Tx) error { return tx.MoveItem(tList, ids[1], Place{Start: true}) })
+	mustCommit(t, n, func(tx *Tx) error { return tx.SetItem(tList, ids[1], []byte("B"), nil) })
+	wantList(t, n, "B c d a")
+	c.pass(10 * time.Second)
+	wantList(t, n, "B d")
+	for what, err := range map[string]error{
+		"set":  commitError(n, func(tx *Tx) error { return tx.SetItem(tList, ids[0], []byte("1"), nil) }),
+		"move": commitError(n, func(tx *Tx) error { return tx.MoveItem(tList, ids[2], Place{}) }),
+	} {
+		if !errors.Is(err, crdt.ErrNoElement) {
+			t.Errorf("%s of an item that is over: %v", what, err)
+		}
+	}
+	c.pass(time.Minute)
+	mustReap(t, n)
+	wantList(t, n, "B d")
+	checkConsistency(t, n)
+	mustCommit(t, n, func(tx *Tx) error {
+		_, err := tx.RemoveItem(tList, ids[1], nil)
+		return err
+	})
+	if _, entries := n.Counts(); entries != 1 {
+		t.Errorf("%d entries are left, want that of d", entries)
+	}
 }
