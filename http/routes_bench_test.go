@@ -18,7 +18,7 @@ import (
 
 // restores names, for routes that take something away, the route that puts it back.
 var restores = map[string]string{
-	"drop-namespace": "put-namespace", "delete-bounded": "change-bounded", "delete-counter": "change-counter", "disable-flag": "enable-flag", "delete-set": "change-set",
+	"drop-namespace": "put-namespace", "delete-bounded": "change-bounded", "delete-counter": "change-counter", "disable-flag": "enable-flag", "delete-list": "change-list", "delete-set": "change-set",
 	"delete-member": "put-member", "delete-register": "put-register", "delete-map": "change-map", "delete-field": "put-field",
 }
 
