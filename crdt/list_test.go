@@ -305,7 +305,7 @@ func (c *listCluster) check(t *rapid.T, r *replica) {
 	if !slices.EqualFunc(child.Items, items, func(a, b Item) bool {
 		return a.ID == b.ID && a.Place == b.Place && slices.EqualFunc(a.Values, b.Values, bytes.Equal)
 	}) {
-		t.Fatalf("%v: read as a whole %q, item by item %q", r.id, child.Items, items)
+		t.Fatalf("%v: read as a whole %v, item by item %v", r.id, child.Items, items)
 	}
 	if visible != len(items) {
 		t.Fatalf("%v: %d items, size %d", r.id, len(items), visible)
@@ -451,7 +451,7 @@ func TestElementWithToken(t *testing.T) {
 	x = r.begin()
 	x.applyAll(r.element(leaf, id).Remove(seen.Covers))
 	if got := r.items(leaf); len(got) != 1 || string(got[0].Values[0]) != "b" {
-		t.Fatalf("%q", got)
+		t.Fatalf("%v", got)
 	}
 	edits, err := r.element(leaf, id).Update(x.next(), 4, []byte("c"), seen.Covers)
 	if err != nil {
@@ -459,7 +459,7 @@ func TestElementWithToken(t *testing.T) {
 	}
 	x.applyAll(edits)
 	if got := r.items(leaf); len(got) != 1 || strings.Join(asStrings(got[0].Values), "|") != "c|b" || got[0].Place == id {
-		t.Fatalf("%q", got)
+		t.Fatalf("%v", got)
 	}
 	x.applyAll(r.element(leaf, id).Remove(nil))
 	if _, err := r.element(leaf, id).Update(x.next(), 5, []byte("d"), nil); !errors.Is(err, ErrNoElement) {

@@ -117,19 +117,6 @@ func (t *Tx) element(leaf crdt.Path, id crdt.Position) (crdt.Element, error) {
 	return crdt.LoadElement(leaf, id, t.over.entries)
 }
 
-// present is element for one that a reader sees; for others it returns crdt.ErrNoElement.
-func (t *Tx) present(leaf crdt.Path, id crdt.Position) (crdt.Element, error) {
-	e, err := t.element(leaf, id)
-	if err != nil {
-		return e, err
-	}
-	live, err := t.Entries(leaf.Member(string(id)))
-	if err == nil && !crdt.Visible(crdt.List, live) {
-		err = crdt.ErrNoElement
-	}
-	return e, err
-}
-
 // seenBy says what an author with this clock takes the place of: a transaction sees its own writes,
 // too, as in supersede. nil is everything.
 func (t *Tx) seenBy(seen crdt.VersionVector) func(crdt.Dot) bool {
