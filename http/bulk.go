@@ -271,7 +271,7 @@ func (b *bulk) result(res BulkResult) error {
 }
 
 func (res BulkResult) appendJSON(b []byte) []byte {
-	if res == (BulkResult{Line: res.Line, Status: res.Status, Replayed: res.Replayed}) {
+	if res.opResult.empty() && res.Problem == nil && res.Lines == nil && res.Failed == nil && res.Context == "" && res.Acks == nil {
 		b = strconv.AppendInt(append(b, `{"line":`...), int64(res.Line), 10)
 		b = strconv.AppendInt(append(b, `,"status":`...), int64(res.Status), 10)
 		if res.Replayed {

@@ -300,6 +300,11 @@ type opResult struct {
 	Inserted []string `json:"inserted,omitempty" doc:"After insert: the ids of the items."`
 }
 
+// empty reports whether there is nothing to tell.
+func (r opResult) empty() bool {
+	return r.Value == nil && r.Rights == nil && r.Added == nil && r.Removed == nil && r.Inserted == nil
+}
+
 // apply does what the op says.
 func (o *op) apply(tx Tx, seen crdt.VersionVector) (opResult, error) {
 	return writeFor(tx, o.life, func() (opResult, error) { return o.act(tx, seen) })
