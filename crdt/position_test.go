@@ -137,6 +137,35 @@ func TestPositionsStayShort(t *testing.T) {
 	}
 }
 
+// TestRunsBesideRemovedItems: somebody inserts behind an item that the writer of a run has removed
+// meanwhile. Neither of two items of the run was seen by that, so it is not between them.
+func TestRunsBesideRemovedItems(t *testing.T) {
+	between := func(l, r Position, replica ReplicaID, seq uint64) Position {
+		t.Helper()
+		p, err := Between(l, r, Dot{replica, seq})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	base := between("", "", 5, 1)
+
+	// A run in front of base, which then goes on behind its last item.
+	x, removed := between("", base, 9, 2), between("", base, 1, 3)
+	first := between("", removed, 1, 5)
+	other := between(removed, x, 2, 4)
+	if second := between(first, x, 1, 6); first < other && other < second {
+		t.Errorf("%q is between %q and %q", other, first, second)
+	}
+	// A run behind base, which then goes on before its last item.
+	x, removed = between(base, "", 9, 2), between(base, "", 1, 3)
+	first = between(removed, x, 1, 5)
+	other = between(removed, x, 2, 4)
+	if second := between(base, first, 1, 6); second < other && other < first {
+		t.Errorf("%q is between %q and %q", other, second, first)
+	}
+}
+
 // TestNoPositionIsLeft: halving the same gap again and again ends, and says so.
 func TestNoPositionIsLeft(t *testing.T) {
 	left, right := Position(""), Position("")
