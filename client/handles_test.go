@@ -130,6 +130,49 @@ func TestBounded(t *testing.T) {
 	same(t, collect(t, ns.Keys(ctx, client.OfType(client.TypeBounded))), []client.Key{})
 }
 
+func TestList(t *testing.T) {
+	ctx, ns := t.Context(), defaultNamespace(t)
+	l := ns.List("todo")
+	values := func() (all []string) {
+		for _, i := range collect(t, l.Items(ctx, client.PageSize(2))) {
+			all = append(all, string(i.Value))
+		}
+		return all
+	}
+	same(t, len(values()), 0)
+	ids := must(l.Insert(ctx, client.End, []any{1, 2, 3}))(t)
+	last := must(l.Append(ctx, map[string]int{"x": 4}))(t)
+	first := must(l.Insert(ctx, client.Start, []any{0}))(t)[0]
+	must(l.Insert(ctx, client.After(ids[0]), []any{"a"}))(t)
+	must(l.Insert(ctx, client.Before(ids[0]), []any{"b"}))(t)
+	same(t, values(), []string{"0", `"b"`, "1", `"a"`, "2", "3", `{"x":4}`})
+	check(t, l.Set(ctx, ids[1], 22))
+	check(t, l.Move(ctx, last, client.Before(first)))
+	check(t, l.Remove(ctx, ids[2]))
+	same(t, values(), []string{`{"x":4}`, "0", `"b"`, "1", `"a"`, "22"})
+	same(t, must(l.Size(ctx))(t), uint64(6))
+	same(t, string(must(l.Get(ctx, ids[1]))(t).Value), "22")
+	if err := l.Move(ctx, ids[2], client.End); !errors.Is(err, client.ErrNotFound) {
+		t.Errorf("a removed item: %v", err)
+	}
+	if _, err := l.Get(ctx, ids[2]); !errors.Is(err, client.ErrNotFound) {
+		t.Errorf("a removed item: %v", err)
+	}
+	b := ns.Batch()
+	r := b.List("todo").Append(5, 6)
+	b.List("todo").Insert(client.End)
+	b.Map("m").At("list").List().Append("x")
+	b.List("todo").Remove(last)
+	same(t, b.Items(), 4)
+	check(t, b.Commit(ctx))
+	b.List("todo").Move(r.Inserted[1], client.Start)
+	b.List("todo").Set(r.Inserted[0], 55)
+	same(t, len(collect(t, ns.Map("m").At("list").Items(ctx))), 1)
+	same(t, must(client.Get[map[string][]string](ctx, ns.Map("m")))(t), map[string][]string{"list": {"x"}})
+	check(t, l.Delete(ctx))
+	same(t, must(l.Size(ctx))(t), uint64(0))
+}
+
 type settings struct {
 	Theme string `json:"theme"`
 	Level int    `json:"level"`

@@ -9,7 +9,7 @@ import (
 	"slices"
 )
 
-// Map is a nested object of registers, counters, flags and sets.
+// Map is a nested object of registers, counters, flags, lists and sets.
 type Map struct{ object }
 
 // Map returns a handle.
@@ -63,7 +63,9 @@ type Content struct {
 	Values []json.RawMessage `json:"values"`
 	// Members are those of a set; none when there are more than 1000.
 	Members []string `json:"members"`
-	// Size is how many members a set has.
+	// Items are those of a list; none when there are more than 1000, or they are large.
+	Items []Item `json:"items"`
+	// Size is how many members a set has, and items a list.
 	Size uint64 `json:"size"`
 }
 
@@ -153,6 +155,11 @@ func (f Field) Big(ctx context.Context, opts ...Option) (*big.Int, error) {
 // Members returns the members of the set there, as Set.Members does.
 func (f Field) Members(ctx context.Context, opts ...Option) iter.Seq2[string, error] {
 	return members(ctx, f.m.ns.c, f.m.ns.request(opts, http.MethodGet, f.segments()...))
+}
+
+// Items returns the items of the list there, as List.Items does. Batch and Edit change it.
+func (f Field) Items(ctx context.Context, opts ...Option) iter.Seq2[Item, error] {
+	return items(ctx, f.m.ns.c, f.m.ns.request(opts, http.MethodGet, f.segments()...))
 }
 
 // Fields returns what is at the field and under it, as Map.Fields does.

@@ -16,6 +16,7 @@ const (
 	TypeBounded  Type = "bounded"
 	TypeCounter  Type = "counter"
 	TypeFlag     Type = "flag"
+	TypeList     Type = "list"
 	TypeMap      Type = "map"
 	TypeRegister Type = "register"
 	TypeSet      Type = "set"
@@ -23,7 +24,8 @@ const (
 
 // segments are what the types are called in paths.
 var segments = map[Type]string{
-	TypeBounded: "bounded", TypeCounter: "counters", TypeFlag: "flags", TypeMap: "maps", TypeRegister: "registers", TypeSet: "sets",
+	TypeBounded: "bounded", TypeCounter: "counters", TypeFlag: "flags", TypeList: "lists", TypeMap: "maps",
+	TypeRegister: "registers", TypeSet: "sets",
 }
 
 // Storage is where a daemon keeps a namespace.

@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"errors"
 	"iter"
 	"net/http"
 	"strconv"
@@ -40,6 +41,17 @@ func pages[T any](ctx context.Context, c *Client, req Request, read func(body []
 				return
 			}
 			req.Query.Set("cursor", next)
+		}
+	}
+}
+
+// orNone makes an empty list of one that is absent.
+func orNone[T any](list iter.Seq2[T, error]) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		for item, err := range list {
+			if errors.Is(err, ErrNotFound) || !yield(item, err) {
+				return
+			}
 		}
 	}
 }

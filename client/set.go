@@ -20,33 +20,19 @@ func (s Set) Members(ctx context.Context, opts ...Option) iter.Seq2[string, erro
 }
 
 func members(ctx context.Context, c *Client, req Request) iter.Seq2[string, error] {
-	all := pages(ctx, c, req, func(body []byte) ([]string, string, error) {
+	return orNone(pages(ctx, c, req, func(body []byte) ([]string, string, error) {
 		var page struct {
 			Members []string `json:"members"`
 			Next    string   `json:"next"`
 		}
 		err := decode(body, &page)
 		return page.Members, page.Next, err
-	})
-	return func(yield func(string, error) bool) {
-		for m, err := range all {
-			if errors.Is(err, ErrNotFound) || !yield(m, err) {
-				return
-			}
-		}
-	}
+	}))
 }
 
 // Size returns the number of members, 0 for an absent set. It is known without reading them.
 func (s Set) Size(ctx context.Context, opts ...Option) (uint64, error) {
-	var reply struct {
-		Size uint64 `json:"size"`
-	}
-	err := s.ns.get(ctx, append(opts[:len(opts):len(opts)], PageSize(1)), &reply, s.path()...)
-	if errors.Is(err, ErrNotFound) {
-		return 0, nil
-	}
-	return reply.Size, err
+	return s.size(ctx, opts)
 }
 
 // Has reports whether the set has a member.

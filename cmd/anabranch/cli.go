@@ -289,9 +289,9 @@ func (p *page) query() url.Values {
 	return q
 }
 
-// list prints all pages, or with a limit the one page asked for. show prints one page and returns
+// pages prints all pages, or with a limit the one page asked for. show prints one page and returns
 // the cursor of the next, if any.
-func (c *cli) list(cmd *cobra.Command, p page, path []string, show func(body []byte) (next string, err error)) error {
+func (c *cli) pages(cmd *cobra.Command, p page, path []string, show func(body []byte) (next string, err error)) error {
 	all := p.limit == 0
 	if all && !c.json {
 		p.limit = 1000 // the most that a page holds

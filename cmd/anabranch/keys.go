@@ -31,7 +31,7 @@ func (c *cli) keys() *cobra.Command {
 		},
 	}
 	p.add(cmd, "keys")
-	cmd.Flags().StringVar(&typ, "type", "", "only objects of this `type`: bounded, counter, flag, map, register or set")
+	cmd.Flags().StringVar(&typ, "type", "", "only objects of this `type`: bounded, counter, flag, list, map, register or set")
 	return cmd
 }
 
@@ -56,8 +56,8 @@ func (c *cli) batch() *cobra.Command {
 		Use: "batch FILE", Short: "Apply many operations at once: all or nothing, everywhere", Args: names(1, 1),
 		Long: `Apply the operations in a JSON file, or on standard input for "-": all or nothing, on every
 replica. The file holds {"ops":[...]}, or only the list. Each operation names one target (bounded,
-counter, flag, map, register or set) and one action (inc, reset, enable, add, remove, value or
-delete; a path for maps).
+counter, flag, list, map, register or set) and one action (inc, reset, enable, add, remove, insert,
+value or delete; a path for maps).
 The results are printed one a line. Beside the operations, "if" may hold conditions, without which
 nothing happens: {"if":[{"register":"leader","absent":true}],"ops":[...]}.`,
 		Example: `  anabranch batch order.json

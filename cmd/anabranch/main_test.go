@@ -25,6 +25,7 @@ func TestScripts(t *testing.T) {
 		RequireUniqueNames:  true,
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"exits":     exits,
+			"itemid":    itemid,
 			"occupy":    occupy,
 			"terminate": terminate,
 		},
@@ -46,6 +47,21 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	if code != args[0] {
 		ts.Fatalf("exit code %s, want %s", code, args[0])
 	}
+}
+
+// itemid puts the id of the item with a value, in what "list ls" has just printed, into a variable:
+// itemid NAME VALUE
+func itemid(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: itemid NAME VALUE")
+	}
+	for line := range strings.Lines(ts.ReadFile("stdout")) {
+		if id, value, ok := strings.Cut(strings.TrimSpace(line), "\t"); ok && value == args[1] {
+			ts.Setenv(args[0], id)
+			return
+		}
+	}
+	ts.Fatalf("no item %s", args[1])
 }
 
 // occupy listens on a free TCP port on loopback until the script ends, and puts the port into a

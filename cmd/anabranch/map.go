@@ -10,7 +10,7 @@ import (
 )
 
 func (c *cli) mapCmd() *cobra.Command {
-	return newGroup("map", "Nested objects of registers, counters, flags and sets",
+	return newGroup("map", "Nested objects of registers, counters, flags, lists and sets",
 		c.mapGet(), c.mapPut(), c.mapMerge(), c.mapInc(), c.mapReset(), c.mapFlag("enable", true), c.mapFlag("disable", false), c.mapMembers("add"), c.mapMembers("remove"), c.mapRemove())
 }
 
@@ -31,7 +31,7 @@ func (c *cli) mapGet() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "get KEY [FIELD...]", Short: "Print a map, or what stands at a path of fields in it", Args: names(1, -1),
 		Long: `Print a map as JSON, or what stands at a path of fields in it: the JSON value of a register, the
-value of a counter or flag, the members of a set one a line, or a map as JSON.
+value of a counter or flag, the members of a set or items of a list one a line, or a map as JSON.
 
 With --typed, print a line for everything that stands at each field, concurrent values and types
 included: its fields, its type, its value, and "conflict" where there are several. The newest is
@@ -68,6 +68,8 @@ func (c *cli) showField(body []byte) (next string, err error) {
 	switch reply.Type {
 	case "set":
 		return c.showMembers(body)
+	case "list":
+		return c.showItems(body)
 	case "counter", "flag":
 		err = c.showValue(body)
 	case "map":

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 
@@ -25,7 +24,7 @@ written as a JSON string.`,
   anabranch set ls cart --prefix app
   anabranch set ls cart --limit 10 --json`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return c.list(cmd, p, c.data("sets", args[0]), c.showMembers)
+			return c.pages(cmd, p, c.data("sets", args[0]), c.showMembers)
 		},
 	}
 	p.add(cmd, "members")
@@ -53,14 +52,7 @@ func (c *cli) setSize() *cobra.Command {
 		Use: "size KEY", Short: "Print the number of members of a set", Args: names(1, 1),
 		Example: "  anabranch set size cart",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			p := page{limit: 1}
-			return c.do(cmd, client.Request{Method: "GET", Path: c.data("sets", args[0]), Query: p.query()}, func(body []byte) error {
-				var reply struct{ Size json.Number }
-				if err := decode(body, &reply); err != nil {
-					return err
-				}
-				return c.println(reply.Size.String())
-			})
+			return c.size(cmd, c.data("sets", args[0]))
 		},
 	}
 }

@@ -13,6 +13,7 @@ type typedChild struct {
 	Value   json.RawMessage
 	Values  []json.RawMessage
 	Members []string
+	Items   []struct{ Value json.RawMessage }
 	Size    uint64
 }
 
@@ -25,6 +26,15 @@ func (t typedChild) values() ([]string, error) {
 		return []string{fmt.Sprintf("%d members", t.Size)}, nil
 	case t.Type == "set":
 		b, err := encode(t.Members)
+		return []string{strings.TrimSpace(string(b))}, err
+	case t.Type == "list" && t.Items == nil:
+		return []string{fmt.Sprintf("%d items", t.Size)}, nil
+	case t.Type == "list":
+		all := make([]json.RawMessage, len(t.Items))
+		for i, item := range t.Items {
+			all[i] = item.Value
+		}
+		b, err := encode(all)
 		return []string{strings.TrimSpace(string(b))}, err
 	case t.Type == "counter" || t.Type == "flag":
 		return []string{number(t.Value)}, nil
