@@ -5,7 +5,9 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
+	"time"
 )
 
 // What a daemon takes in one batch; more is ErrTooLarge.
@@ -30,6 +32,8 @@ type Batch struct {
 	results    []*Result
 	items      int
 	bytes      int
+	deadline   op    // of what the next operations write
+	dated      bool  // an operation has one
 	err        error // the first
 }
 
@@ -46,6 +50,19 @@ type Result struct {
 
 // op is an operation as the API writes it.
 type op map[string]any
+
+// deadlines are the ways to give one, in a query and in an operation.
+var deadlines = []string{"ttl", "expires"}
+
+// writes reports whether the operation writes what can be over some time.
+func (o op) writes() bool {
+	for _, action := range []string{"value", "add", "insert"} {
+		if _, ok := o[action]; ok {
+			return true
+		}
+	}
+	return o["enable"] == true
+}
 
 // Batch begins a batch.
 func (ns *Namespace) Batch() *Batch { return &Batch{ns: ns} }
@@ -78,6 +95,10 @@ func (b *Batch) fail(err error) {
 
 // add adds an operation of so many items.
 func (b *Batch) add(o op, items int) *Result {
+	if o.writes() && len(b.deadline) > 0 {
+		maps.Copy(o, b.deadline)
+		b.dated = true
+	}
 	text, err := encode(o)
 	b.fail(err)
 	r := &Result{}
@@ -85,6 +106,20 @@ func (b *Batch) add(o op, items int) *Result {
 	b.items += max(items, 1)
 	b.bytes += len(text) + 1
 	return r
+}
+
+// TTL has what the operations that follow write be over after d: see the option TTL. 0 ends that.
+func (b *Batch) TTL(d time.Duration) {
+	if b.deadline = nil; d != 0 {
+		b.deadline = op{"ttl": d.String()}
+	}
+}
+
+// Expires has what the operations that follow write be over at a moment. The zero time ends that.
+func (b *Batch) Expires(at time.Time) {
+	if b.deadline = nil; !at.IsZero() {
+		b.deadline = op{"expires": at.UTC().Format(time.RFC3339Nano)}
+	}
 }
 
 // IfMatch has nothing happen unless the object at this daemon has this ETag, or exists for "*".

@@ -173,6 +173,42 @@ func TestList(t *testing.T) {
 	same(t, must(l.Size(ctx))(t), uint64(0))
 }
 
+func TestDeadlines(t *testing.T) {
+	ctx, ns := t.Context(), defaultNamespace(t)
+	at := time.Now().Add(36 * time.Hour).UTC().Truncate(time.Millisecond)
+	r := ns.Register("r")
+	check(t, r.Set(ctx, 1, client.Expires(at)))
+	same(t, must(r.Get(ctx))(t).Expires, at)
+	check(t, r.Set(ctx, 2))
+	same(t, must(r.Get(ctx))(t).Expires, time.Time{})
+	check(t, r.Set(ctx, 3, client.TTL(36*time.Hour)))
+	left := time.Until(must(r.Get(ctx))(t).Expires)
+	same(t, left > 35*time.Hour && left <= 36*time.Hour, true)
+	must(ns.Map("m").At("tags").Add(ctx, "x", client.Expires(at)))(t)
+	check(t, ns.Map("m").At("on").Enable(ctx, client.Expires(at)))
+	fields := collect(t, ns.Map("m").Fields(ctx))
+	same(t, fields[0].Expires, at)
+	same(t, fields[1].Deadlines, map[string]time.Time{"x": at})
+	past := client.Expires(time.Now().Add(-time.Hour))
+	must(ns.Set("s").Add(ctx, "x", past))(t)
+	check(t, ns.Flag("f").Enable(ctx, past))
+	b := ns.Batch()
+	b.Expires(time.Now().Add(-time.Hour))
+	b.Register("gone").Set(1)
+	b.Expires(time.Time{})
+	b.TTL(time.Hour)
+	b.Register("kept").Set(1)
+	b.Counter("c").Inc(1)
+	check(t, b.Commit(ctx))
+	same(t, collect(t, ns.Keys(ctx, client.OfType(client.TypeSet))), []client.Key{})
+	same(t, must(ns.Flag("f").Get(ctx))(t), false)
+	same(t, collect(t, ns.Keys(ctx, client.OfType(client.TypeRegister))), []client.Key{{Type: client.TypeRegister, Key: "kept"}, {Type: client.TypeRegister, Key: "r"}})
+	if _, err := ns.Counter("c").Inc(ctx, 1, client.TTL(time.Hour)); !errors.Is(err, client.ErrBadRequest) {
+		t.Errorf("a counter: %v", err)
+	}
+	same(t, must(ns.Counter("c").Get(ctx))(t), int64(1))
+}
+
 type settings struct {
 	Theme string `json:"theme"`
 	Level int    `json:"level"`

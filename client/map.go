@@ -7,6 +7,7 @@ import (
 	"math/big"
 	"net/http"
 	"slices"
+	"time"
 )
 
 // Map is a nested object of registers, counters, flags, lists and sets.
@@ -65,6 +66,10 @@ type Content struct {
 	Members []string `json:"members"`
 	// Items are those of a list; none when there are more than 1000, or they are large.
 	Items []Item `json:"items"`
+	// Expires is when a flag, or the newest value of a register, is over; zero for never. Deadlines are
+	// those of members of a set that have one.
+	Expires   time.Time            `json:"expires"`
+	Deadlines map[string]time.Time `json:"deadlines"`
 	// Size is how many members a set has, and items a list.
 	Size uint64 `json:"size"`
 }

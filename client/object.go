@@ -22,11 +22,22 @@ func (o object) path(more ...string) []string {
 	return append([]string{segments[o.typ], o.key}, more...)
 }
 
-// write commits operations on the object, and makes conditions of a batch of those on a request.
+// write commits operations on the object. What the options ask of a request for one object, conditions
+// and a deadline, it asks of the batch.
 func (o object) write(ctx context.Context, opts []Option, ops func(*Batch)) error {
-	b := o.ns.Batch()
+	b, req := o.ns.Batch(), o.ns.request(opts, http.MethodPost)
+	b.deadline = op{}
+	for _, name := range deadlines {
+		if req.Query.Has(name) {
+			b.deadline[name] = req.Query.Get(name)
+		}
+	}
 	ops(b)
-	req := o.ns.request(opts, http.MethodPost)
+	if b.dated { // else the daemon refuses it, as it does everywhere
+		for _, name := range deadlines {
+			req.Query.Del(name)
+		}
+	}
 	if req.IfMatch != "" {
 		b.IfMatch(o.typ, o.key, req.IfMatch)
 	}
@@ -34,7 +45,7 @@ func (o object) write(ctx context.Context, opts []Option, ops func(*Batch)) erro
 		b.IfAbsent(o.typ, o.key)
 		req.IfNoneMatch = ""
 	}
-	none := func(r *Request) { r.IfMatch, r.IfNoneMatch = "", req.IfNoneMatch }
+	none := func(r *Request) { r.IfMatch, r.IfNoneMatch, r.Query = "", req.IfNoneMatch, req.Query }
 	return b.Commit(ctx, append(opts[:len(opts):len(opts)], none)...)
 }
 

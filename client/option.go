@@ -34,6 +34,13 @@ func IfAbsent() Option { return func(r *Request) { r.IfNoneMatch = "*" } }
 // IfNoneMatch has a read return ErrNotModified while the object at this daemon has this ETag.
 func IfNoneMatch(etag string) Option { return func(r *Request) { r.IfNoneMatch = etag } }
 
+// TTL has what a call writes be over after d, everywhere, by the clock of the daemon that is asked. A later
+// write without it is not. It is for values, members of sets, flags and items of lists.
+func TTL(d time.Duration) Option { return query("ttl", d.String()) }
+
+// Expires has what a call writes be over at a moment, as TTL does.
+func Expires(at time.Time) Option { return query("expires", at.UTC().Format(time.RFC3339Nano)) }
+
 // IdempotencyKey names what a write is to do, for one that is to be done once even if the program is
 // started anew in between: the daemon does it once in 24 hours. Without it, the retries of each call
 // have a key of their own. Another daemon does not know it.

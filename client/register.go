@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"time"
 )
 
 // Register is a single JSON value: a write takes the place of what its writer saw.
@@ -22,6 +23,8 @@ type Value struct {
 	Context string
 	// ETag is for IfMatch; fields have none.
 	ETag string
+	// Expires is when the value is over; zero for never.
+	Expires time.Time
 }
 
 // All returns the siblings, or the one value.
@@ -45,9 +48,10 @@ func (ns *Namespace) value(ctx context.Context, opts []Option, path ...string) (
 		return Value{}, err
 	}
 	var body struct {
-		Type   Type              `json:"type"`
-		Value  json.RawMessage   `json:"value"`
-		Values []json.RawMessage `json:"values"`
+		Type    Type              `json:"type"`
+		Value   json.RawMessage   `json:"value"`
+		Values  []json.RawMessage `json:"values"`
+		Expires time.Time         `json:"expires"`
 	}
 	if err := decode(reply.Body, &body); err != nil {
 		return Value{}, err
@@ -55,7 +59,7 @@ func (ns *Namespace) value(ctx context.Context, opts []Option, path ...string) (
 	if body.Type == TypeCounter {
 		body.Value = bare(body.Value)
 	}
-	return Value{JSON: body.Value, Siblings: body.Values, Context: reply.Context(), ETag: reply.ETag()}, nil
+	return Value{JSON: body.Value, Siblings: body.Values, Context: reply.Context(), ETag: reply.ETag(), Expires: body.Expires}, nil
 }
 
 // bare turns a counter's text of digits into a JSON number, which Go reads exactly.

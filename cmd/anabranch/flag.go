@@ -21,13 +21,21 @@ func (c *cli) flagGet() *cobra.Command {
 }
 
 func (c *cli) flagEnable() *cobra.Command {
-	return &cobra.Command{
+	var d deadlineFlags
+	cmd := &cobra.Command{
 		Use: "enable KEY", Aliases: []string{"on"}, Short: "Turn a flag on", Args: names(1, 1),
-		Example: "  anabranch flag enable maintenance",
+		Example: `  anabranch flag enable maintenance
+  anabranch flag enable sale --expires 2030-01-31T12:00:00Z`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return c.do(cmd, client.Request{Method: "PUT", Path: c.data("flags", args[0])}, nil)
+			query, err := d.query()
+			if err != nil {
+				return err
+			}
+			return c.do(cmd, client.Request{Method: "PUT", Path: c.data("flags", args[0]), Query: query}, nil)
 		},
 	}
+	d.add(cmd)
+	return cmd
 }
 
 func (c *cli) flagDisable() *cobra.Command {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -83,6 +84,7 @@ func (c *cli) listAdd() *cobra.Command {
 	var (
 		place placeFlags
 		v     valueFlags
+		d     deadlineFlags
 	)
 	cmd := &cobra.Command{
 		Use: "add KEY [JSON...]", Short: "Insert values, at the end unless told otherwise, and print the ids of their items", Args: names(1, -1),
@@ -106,7 +108,7 @@ func (c *cli) listAdd() *cobra.Command {
 				values = []json.RawMessage{value}
 			}
 			op["insert"] = values
-			if err := place.into(op, false); err != nil {
+			if err := errors.Join(place.into(op, false), d.into(op)); err != nil {
 				return err
 			}
 			return c.changeList(cmd, args[0], op)
@@ -114,6 +116,7 @@ func (c *cli) listAdd() *cobra.Command {
 	}
 	v.add(cmd)
 	place.add(cmd)
+	d.add(cmd)
 	return cmd
 }
 
@@ -138,7 +141,10 @@ func (c *cli) changeList(cmd *cobra.Command, key string, op map[string]any) erro
 }
 
 func (c *cli) listPut() *cobra.Command {
-	var v valueFlags
+	var (
+		v valueFlags
+		d deadlineFlags
+	)
 	cmd := &cobra.Command{
 		Use: "put KEY ITEM [JSON]", Short: "Write the value of an item", Args: names(2, 3),
 		Example: `  anabranch list put todo 3fQx '"buy oat milk"'
@@ -153,10 +159,15 @@ func (c *cli) listPut() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return c.do(cmd, client.Request{Method: "PUT", Path: c.data("lists", args[0], "items", args[1]), Body: value}, nil)
+			query, err := d.query()
+			if err != nil {
+				return err
+			}
+			return c.do(cmd, client.Request{Method: "PUT", Path: c.data("lists", args[0], "items", args[1]), Query: query, Body: value}, nil)
 		},
 	}
 	v.add(cmd)
+	d.add(cmd)
 	return cmd
 }
 

@@ -90,7 +90,10 @@ func (c *cli) showJSON(body []byte) error {
 }
 
 func (c *cli) mapPut() *cobra.Command {
-	var v valueFlags
+	var (
+		v valueFlags
+		d deadlineFlags
+	)
 	cmd := &cobra.Command{
 		Use: "put KEY FIELD...", Short: "Write a JSON value at a path of fields", Args: names(2, -1),
 		Example: `  anabranch map put ada city --string Delft
@@ -100,10 +103,15 @@ func (c *cli) mapPut() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return c.do(cmd, client.Request{Method: "PUT", Path: c.field(args), Body: value}, nil)
+			query, err := d.query()
+			if err != nil {
+				return err
+			}
+			return c.do(cmd, client.Request{Method: "PUT", Path: c.field(args), Query: query, Body: value}, nil)
 		},
 	}
 	v.add(cmd)
+	d.add(cmd)
 	return cmd
 }
 
@@ -136,8 +144,12 @@ is equal already is not written. The map as it is then is printed.`,
 }
 
 // operate sends one op on a path of fields and prints nothing.
-func (c *cli) operate(cmd *cobra.Command, args []string, action string, value any) error {
-	body, err := encode(map[string]any{"ops": []any{map[string]any{"path": args[1:], action: value}}})
+func (c *cli) operate(cmd *cobra.Command, args []string, action string, value any, d *deadlineFlags) error {
+	op := map[string]any{"path": args[1:], action: value}
+	if err := d.into(op); err != nil {
+		return err
+	}
+	body, err := encode(map[string]any{"ops": []any{op}})
 	if err != nil {
 		return err
 	}
@@ -151,7 +163,7 @@ func (c *cli) mapInc() *cobra.Command {
 		Example: `  anabranch map inc ada visits
   anabranch map inc ada stock apples --by -3`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return c.operate(cmd, args, "inc", amountOnWire(by))
+			return c.operate(cmd, args, "inc", amountOnWire(by), &deadlineFlags{})
 		},
 	}
 	cmd.Flags().Int64Var(&by, "by", 1, "the `amount`")
@@ -163,24 +175,32 @@ func (c *cli) mapReset() *cobra.Command {
 		Use: "reset KEY FIELD...", Short: "Reset a counter at a path of fields", Args: names(2, -1),
 		Example: "  anabranch map reset ada visits",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return c.operate(cmd, args, "reset", true)
+			return c.operate(cmd, args, "reset", true, &deadlineFlags{})
 		},
 	}
 }
 
 func (c *cli) mapFlag(action string, on bool) *cobra.Command {
-	return &cobra.Command{
+	var d deadlineFlags
+	cmd := &cobra.Command{
 		Use: action + " KEY FIELD...", Args: names(2, -1),
 		Short:   map[bool]string{true: "Turn on a flag at a path of fields", false: "Turn off a flag at a path of fields"}[on],
 		Example: "  anabranch map " + action + " ada member",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return c.operate(cmd, args, "enable", on)
+			return c.operate(cmd, args, "enable", on, &d)
 		},
 	}
+	if on {
+		d.add(cmd)
+	}
+	return cmd
 }
 
 func (c *cli) mapMembers(action string) *cobra.Command {
-	var members []string
+	var (
+		members []string
+		d       deadlineFlags
+	)
 	cmd := &cobra.Command{
 		Use: action + " KEY FIELD... --member MEMBER", Args: names(2, -1), DisableFlagsInUseLine: true,
 		Short:   map[string]string{"add": "Add members to a set at a path of fields", "remove": "Remove members from a set at a path of fields"}[action],
@@ -189,8 +209,11 @@ func (c *cli) mapMembers(action string) *cobra.Command {
 			if err := names(1, -1)(cmd, members); err != nil {
 				return err
 			}
-			return c.operate(cmd, args, action, members)
+			return c.operate(cmd, args, action, members, &d)
 		},
+	}
+	if action == "add" {
+		d.add(cmd)
 	}
 	cmd.Flags().StringArrayVar(&members, "member", nil, "a `member`; repeatable")
 	return cmd

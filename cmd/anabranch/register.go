@@ -59,13 +59,17 @@ func (c *cli) showRegister(body []byte, all bool) error {
 }
 
 func (c *cli) registerPut() *cobra.Command {
-	var v valueFlags
+	var (
+		v valueFlags
+		d deadlineFlags
+	)
 	cmd := &cobra.Command{
 		Use: "put KEY [JSON]", Short: "Write a register", Args: names(1, 2),
 		Example: `  anabranch register put greeting '"hello"'
   anabranch register put greeting --string hello
   anabranch register put config --file config.json
   anabranch register put leader '"me"' --if-absent
+  anabranch register put session --string secret --ttl 15m
   anabranch register put -- temperature -5`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 2 {
@@ -77,10 +81,15 @@ func (c *cli) registerPut() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return c.do(cmd, client.Request{Method: "PUT", Path: c.data("registers", args[0]), Body: value}, nil)
+			query, err := d.query()
+			if err != nil {
+				return err
+			}
+			return c.do(cmd, client.Request{Method: "PUT", Path: c.data("registers", args[0]), Query: query, Body: value}, nil)
 		},
 	}
 	v.add(cmd)
+	d.add(cmd)
 	return cmd
 }
 

@@ -72,13 +72,17 @@ func (c *cli) setHas() *cobra.Command {
 }
 
 func (c *cli) setAdd() *cobra.Command {
-	return &cobra.Command{
+	var d deadlineFlags
+	cmd := &cobra.Command{
 		Use: "add KEY MEMBER...", Short: "Add members to a set, all or none, and print how many are new", Args: names(2, -1),
-		Example: "  anabranch set add cart apples pears",
+		Example: `  anabranch set add cart apples pears
+  anabranch set add online ada --ttl 90s`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return c.changeSet(cmd, args[0], "add", args[1:])
+			return c.changeSet(cmd, args[0], "add", args[1:], &d)
 		},
 	}
+	d.add(cmd)
+	return cmd
 }
 
 func (c *cli) setRemove() *cobra.Command {
@@ -86,13 +90,17 @@ func (c *cli) setRemove() *cobra.Command {
 		Use: "rm KEY MEMBER...", Aliases: []string{"remove"}, Short: "Remove members from a set, all or none, and print how many were there", Args: names(2, -1),
 		Example: "  anabranch set rm cart apples",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return c.changeSet(cmd, args[0], "remove", args[1:])
+			return c.changeSet(cmd, args[0], "remove", args[1:], &deadlineFlags{})
 		},
 	}
 }
 
-func (c *cli) changeSet(cmd *cobra.Command, key, action string, members []string) error {
-	body, err := encode(map[string][]string{action: members})
+func (c *cli) changeSet(cmd *cobra.Command, key, action string, members []string, d *deadlineFlags) error {
+	op := map[string]any{action: members}
+	if err := d.into(op); err != nil {
+		return err
+	}
+	body, err := encode(op)
 	if err != nil {
 		return err
 	}
