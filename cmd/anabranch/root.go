@@ -25,8 +25,8 @@ const noClient = "no-client"
 func (c *cli) root() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "anabranch",
-		Short: "Replicated counters, sets, registers and maps that take writes offline",
-		Long: `anabranch is a daemon that keeps counters, sets, registers and maps beside your application,
+		Short: "Replicated counters, sets, registers, lists and maps that take writes offline",
+		Long: `anabranch is a daemon that keeps counters, sets, registers, lists and maps beside your application,
 takes reads and writes with no network at all, and joins with the other daemons of its cluster
 whenever it reaches them. These commands start a daemon, or speak to one over its HTTP API.`,
 		Example: `  anabranch serve
