@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/anabranchdb/anabranch/crdt"
@@ -160,4 +161,38 @@ func BenchmarkLines(b *testing.B) {
 			post(b, c, srv.URL+"/v1/ns/default/batch", mediaTypeJSON, "", strings.NewReader(`{"ops":[`+strings.Join(ops, ",")+`]}`))
 		}
 	})
+}
+
+// BenchmarkIdempotencyKey is POST to a counter on disk without a key, with a new key each time, and with one
+// that has been used.
+func BenchmarkIdempotencyKey(b *testing.B) {
+	for _, name := range []string{"none", "new", "used"} {
+		b.Run(name, func(b *testing.B) {
+			h := New(Options{})
+			h.Attach(openBench(b, store.DefaultOptions(b.TempDir())), nil)
+			var n atomic.Int64
+			post := func() {
+				headers := []string{"Content-Type: application/json"}
+				if id := n.Add(1); name != "none" {
+					if name == "used" {
+						id = 1 + id%64 // as many as there are clients
+					}
+					headers = append(headers, fmt.Sprint("Idempotency-Key: ", id))
+				}
+				if w := direct(h, "POST", "/v1/ns/default/counters/visits", `{"inc":1}`, headers...); w.Code != 200 && w.Code != 409 {
+					b.Error(w.Body)
+				}
+			}
+			for range 64 {
+				post()
+			}
+			b.ReportAllocs()
+			b.SetParallelism(32)
+			b.RunParallel(func(pb *testing.PB) {
+				for pb.Next() {
+					post()
+				}
+			})
+		})
+	}
 }

@@ -50,7 +50,7 @@ func (r *request) resume(ns Namespace) (*resume, error) {
 	}
 	r.once.print = r.fingerprint()
 	s := &resume{once: r.once, replica: ns.Replica(), let: let}
-	rec, ok, err := r.sideRecord(ns)
+	rec, ok, err := ns.Side(r.http.Context(), r.once.key)
 	if err == nil && ok {
 		err = s.load(rec)
 	}

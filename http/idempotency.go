@@ -128,7 +128,7 @@ func (r *request) runOnce() (*reply, error) {
 	}
 	defer release()
 	r.once.print = r.fingerprint()
-	rec, ok, err := r.sideRecord(ns)
+	rec, ok, err := ns.Side(r.http.Context(), r.once.key)
 	if err != nil {
 		return nil, err
 	}
@@ -144,16 +144,6 @@ func (r *request) runOnce() (*reply, error) {
 		}
 	}
 	return rep, err
-}
-
-// sideRecord returns what was kept under the request's key.
-func (r *request) sideRecord(ns Namespace) (store.SideRecord, bool, error) {
-	v, err := ns.View(r.http.Context())
-	if err != nil {
-		return store.SideRecord{}, false, err
-	}
-	defer v.Close()
-	return v.Side(r.once.key)
 }
 
 // keptReply is a reply as it is kept.

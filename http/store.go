@@ -30,6 +30,7 @@ type Namespace interface {
 	View(ctx context.Context) (View, error)
 	Commit(ctx context.Context, fn func(Tx) error) (store.Receipt, error)
 	CommitEach(ctx context.Context, count int, run func(i int, tx Tx) error, failed func(i int, err error, tx Tx) error) (store.Series, error)
+	Side(ctx context.Context, key string) (store.SideRecord, bool, error)
 	WaitCommit(ctx context.Context, commit uint64) error
 }
 
@@ -49,7 +50,6 @@ type View interface {
 	Changes(from store.Position) iter.Seq2[store.Change, error]
 	After(clock crdt.VersionVector) (store.Position, error)
 	End() store.Position
-	Side(key string) (store.SideRecord, bool, error)
 	Close()
 }
 

@@ -129,12 +129,7 @@ func (f *forked) keysIn(lower, upper string) (n int) {
 // answered demands the side record that was written before the fork showed.
 func (f *forked) answered() {
 	f.t.Helper()
-	v, err := f.n.View(context.Background())
-	if err != nil {
-		f.t.Fatal(err)
-	}
-	defer v.Close()
-	r, ok, err := v.Side("request")
+	r, ok, err := f.n.Side(context.Background(), "request")
 	if err != nil || !ok || string(r.Value) != "answer" {
 		f.t.Errorf("side record %q, %t, %v", r.Value, ok, err)
 	}

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -84,18 +85,37 @@ func (t *Tx) PutSide(key string, value []byte, keep time.Duration) error {
 	return nil
 }
 
-// Side returns the side record with a key as of this view; false when there is none, or its time is
-// over.
-func (v *View) Side(key string) (SideRecord, bool, error) {
-	b, ok, err := v.snap.Get(v.n.keys.side(key))
-	if err != nil || !ok {
+// Side returns the side record with a key, once it is durable; false when there is none, or its time is
+// over. Like a view it does not see what is being committed, but to learn that there is none takes no
+// waiting.
+func (n *Namespace) Side(ctx context.Context, key string) (SideRecord, bool, error) {
+	if err := n.Err(); err != nil {
 		return SideRecord{}, false, err
+	}
+	b, ok, commit, err := n.getSide(key)
+	if err != nil || !ok {
+		return SideRecord{}, false, n.noteDamage(err)
 	}
 	until, r, err := decodeSide(b)
 	if err != nil {
-		return SideRecord{}, false, v.n.noteDamage(err)
+		return SideRecord{}, false, n.noteDamage(err)
 	}
-	return r, until.After(v.n.opts.Now()), nil
+	return r, until.After(n.opts.Now()), n.waitDurable(ctx, commit)
+}
+
+// getSide returns what is stored under a key, and the commit that this was read at.
+func (n *Namespace) getSide(key string) (b []byte, ok bool, commit uint64, err error) {
+	n.mu.RLock()
+	defer n.mu.RUnlock()
+	if n.isClosed() {
+		return nil, false, 0, ErrClosed
+	}
+	if p := n.pinned; p != nil { // something is being applied
+		b, ok, err = p.snap.Get(n.keys.side(key))
+		return b, ok, p.version.commit, err
+	}
+	b, ok, err = n.backend.Get(n.keys.side(key))
+	return b, ok, n.applied.commit, err
 }
 
 func appendSide(b []byte, until time.Time, r SideRecord) []byte {

@@ -15,12 +15,7 @@ import (
 // sideAt returns the side record with a key, nil when there is none.
 func sideAt(t testing.TB, n *Namespace, key string) *SideRecord {
 	t.Helper()
-	v, err := n.View(context.Background())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer v.Close()
-	r, ok, err := v.Side(key)
+	r, ok, err := n.Side(context.Background(), key)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -230,14 +225,9 @@ func TestSideDamage(t *testing.T) {
 	s, n := r.space()
 	mustCommit(t, n, putSide("a", "1"))
 	r.backend.rewrite(t, n.keys.side("a"), garbage)
-	v, err := n.View(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, _, err := v.Side("a"); !errors.Is(err, ErrDamaged) || !errors.Is(n.Err(), ErrDamaged) {
+	if _, _, err := n.Side(t.Context(), "a"); !errors.Is(err, ErrDamaged) || !errors.Is(n.Err(), ErrDamaged) {
 		t.Errorf("%v, %v", err, n.Err())
 	}
-	v.Close()
 	s.Close()
 }
 
