@@ -49,7 +49,7 @@ func Visible(leaf Type, live []Entry) bool {
 		return err != nil || x.foreign || x.value().Cmp(Int128{}) > 0
 	case Presence:
 		return slices.ContainsFunc(live, func(e Entry) bool { return e.Kind == KindPresence })
-	case leaseType:
+	case leaseType, System:
 		return false
 	case List: // a place and a guest are no item
 		return slices.ContainsFunc(live, func(e Entry) bool { return e.Kind == KindElement })

@@ -76,7 +76,7 @@ func ValidateEntry(e crdt.Entry) error {
 		return malformed("entry %v: a lease of another, or without an end", e.Dot)
 	}
 	switch parts.Leaf {
-	case crdt.List, crdt.Presence, crdt.Set:
+	case crdt.List, crdt.Presence, crdt.Set, crdt.System:
 		if !member {
 			return malformed("entry %v: at a %v, and at none of its members", e.Dot, parts.Leaf)
 		}
@@ -103,6 +103,8 @@ func ValidateValue(e crdt.Entry) error {
 		_, err = crdt.DecodeEscrowCell(e.Value)
 	case crdt.KindEscrowReset:
 		_, err = crdt.DecodeEscrowRecord(e.Value)
+	case crdt.KindSeal:
+		_, err = crdt.DecodeSeal(e.Value)
 	case crdt.KindElement, crdt.KindPlace, crdt.KindGuest:
 		err = crdt.CheckListEntry(e)
 	}

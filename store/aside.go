@@ -3,6 +3,8 @@ package store
 import (
 	"context"
 	"fmt"
+
+	"github.com/anabranchdb/anabranch/crdt"
 )
 
 // A copy that reports damage is set aside: nothing more is read from it, for a lost entry under
@@ -42,7 +44,8 @@ func (s *Store) openOrSetAside(name string, storage Storage, id string) (*Namesp
 	if err != nil {
 		return nil, err
 	}
-	return s.beginAnew(name, storage, h)
+	// Which seqs it issued is not known: what says so is damaged.
+	return s.beginAnew(name, storage, h, crdt.Dot{})
 }
 
 // carriedHealing returns what a damaged copy had still to heal, as its successor begins with. What
@@ -80,7 +83,8 @@ func (s *Store) SetAside(name string) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	n, err := s.beginAnew(name, former.storage, h)
+	last := crdt.Dot{Replica: former.c.Replica, Seq: former.c.clock[former.c.Replica]}
+	n, err := s.beginAnew(name, former.storage, h, last)
 	if err != nil {
 		return false, fmt.Errorf("store: namespace %q cannot be set aside: %w", name, err)
 	}
@@ -95,9 +99,10 @@ func (s *Store) SetAside(name string) (bool, error) {
 	return true, applySync(former.backend, &b)
 }
 
-// beginAnew makes and registers a copy that waits for its first complete join. admin is held, or
+// beginAnew makes and registers a copy that waits for its first complete join. last is what the former
+// one issued last, if its id may be sealed. admin is held, or
 // the store is being opened.
-func (s *Store) beginAnew(name string, storage Storage, h *healing) (*Namespace, error) {
+func (s *Store) beginAnew(name string, storage Storage, h *healing, last crdt.Dot) (*Namespace, error) {
 	fresh := idOf(s.nextID)
 	s.nextID++
 	keys := keyspace("/" + fresh)
@@ -110,6 +115,9 @@ func (s *Store) beginAnew(name string, storage Storage, h *healing) (*Namespace,
 	b.Put(keys.meta(), appendMeta(nil, m))
 	if h != nil {
 		b.Put(keys.heal(), appendHealing(nil, h))
+	}
+	if last.Seq > 0 {
+		b.Put(keys.bequest(), appendBequest(nil, last))
 	}
 	if storage == Memory {
 		if err := applySync(s.memory, &b); err != nil {

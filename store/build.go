@@ -100,10 +100,13 @@ func (g *group) settleCounters() error {
 	}
 	if g.large != nil {
 		// The next own seq belongs to the large unit: later.
+		ids := g.heritage()
 		for _, p := range paths {
-			if live, err := g.over.entries(p); err != nil {
+			live, err := g.over.entries(p)
+			if err != nil {
 				return err
-			} else if crdt.Settle(live, p, crdt.Dot{Replica: g.n.c.Replica}, 0).Empty() {
+			}
+			if crdt.Settle(live, p, crdt.Dot{Replica: g.n.c.Replica}, 0).Empty() && inherit(live, p, ids).Empty() {
 				continue
 			}
 			g.noteSettle(p)
@@ -130,11 +133,20 @@ func (g *group) settle(paths []crdt.Path) error {
 	now := g.n.c.hlc.Next(g.n.opts.Now())
 	u := delta.Unit{Origin: self, First: g.clock[self] + 1, Last: g.clock[self] + 1, Deps: g.since}
 	var dots []crdt.Dot
-	bytes := 0
+	bytes, ids := 0, g.heritage()
 	for _, p := range paths {
 		live, err := g.over.entries(p)
 		if err != nil {
 			return err
+		}
+		if e := inherit(live, p, ids); !e.Empty() {
+			dots = append(dots, e.Kill...)
+			if err := g.over.edit(p, e, g.stamp); err != nil {
+				return err
+			}
+			if live, err = g.over.entries(p); err != nil {
+				return err
+			}
 		}
 		at := crdt.Dot{Replica: self, Seq: u.First + uint64(len(u.Entries))}
 		e := crdt.Settle(live, p, at, now)
@@ -173,6 +185,7 @@ func (g *group) build() (*Batch, error) {
 	n.c.Commit = g.stamp.Commit
 	n.c.since = g.since
 	g.buildClock(b)
+	n.tellReturned()
 	if held := min(n.held.Load(), n.c.clock[n.c.Replica]); held > n.c.held {
 		n.c.held = held
 		b.Put(n.keys.held(), appendCommit(held))
@@ -223,7 +236,7 @@ func (g *group) buildEntries(b *Batch) error {
 			b.Put(n.keys.head(p), appendHead(nil, h))
 		}
 	}
-	return nil
+	return g.buildSeals()
 }
 
 // diff writes the index of one path and keeps the digest.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
 
 	"github.com/anabranchdb/anabranch/crdt"
 )
@@ -65,6 +66,7 @@ func (v *View) Changes(from Position) iter.Seq2[Change, error] {
 			if err != nil {
 				return false, err
 			}
+			objects = slices.DeleteFunc(objects, func(p crdt.Path) bool { return crdt.Type(p[0]) == crdt.System })
 			skip := uint64(0)
 			if at.Commit == from.Commit && at.Run == from.Run && at.Piece == from.Piece {
 				skip = from.Index

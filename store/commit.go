@@ -332,7 +332,7 @@ func (n *Namespace) reload() error {
 	defer n.stagedMu.Unlock()
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	nonce, hlc := n.c.nonce, n.c.hlc.Last
+	nonce, hlc, returned := n.c.nonce, n.c.hlc.Last, n.c.returned
 	if err := n.c.base.moved(); err != nil {
 		return err
 	}
@@ -340,6 +340,7 @@ func (n *Namespace) reload() error {
 	if err := n.load(); err != nil {
 		return err
 	}
+	n.c.returned = returned
 	n.c.nonce, n.c.hlc.Last = nonce, max(hlc, n.c.hlc.Last)
 	return nil
 }

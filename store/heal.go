@@ -122,7 +122,7 @@ func (s *Store) HealFork(name string) error {
 	former.stop()
 	v := former.durable.Load()
 	h := &healing{Former: former.id(), Replica: v.replica, Seq: v.clock[v.replica], OwnRuns: v.ownRuns}
-	n, err := s.beginAnew(name, former.storage, h)
+	n, err := s.beginAnew(name, former.storage, h, crdt.Dot{}) // of a clone the id lives on
 	if err != nil {
 		return fmt.Errorf("store: namespace %q cannot be set aside: %w", name, err)
 	}

@@ -38,7 +38,7 @@ func copyOf(t testing.TB, b Backend) *MemoryBackend {
 func members(s crdt.State) []string {
 	var names []string
 	for _, e := range s.Live {
-		if q, _ := e.Path.Parse(); q.Member != "" {
+		if q, _ := e.Path.Parse(); q.Member != "" && q.Type != crdt.System {
 			names = append(names, q.Member)
 		}
 	}

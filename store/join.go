@@ -170,7 +170,10 @@ func (n *Namespace) Join(ctx context.Context, s StateJoin) error {
 		if err != nil {
 			return err
 		}
-		return n.finishHealing()
+		if err := n.finishHealing(); err != nil {
+			return err
+		}
+		return n.acceptBequest()
 	})
 }
 

@@ -283,6 +283,13 @@ func (m *mending) writeAgain(t *Tx, e crdt.Entry, at *mend) error {
 			}
 		}
 		return nil
+	case e.Kind == crdt.KindSeal:
+		seal, err := crdt.DecodeSeal(e.Value)
+		if err != nil {
+			return err
+		}
+		id, _ := crdt.SealedAt(e.Path)
+		return t.seal(id, seal.Final)
 	case e.Kind.NamedOnly():
 		m.left++
 		return nil

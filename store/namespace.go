@@ -101,6 +101,9 @@ type committer struct {
 	pending func() error
 	// pieces counts the log records that pieces of large changes wrote in this run.
 	pieces uint64
+	seals  seals
+	// returned are sealed ids of which it has been told that they live.
+	returned map[crdt.ReplicaID]bool
 	// held is the highest own seq that a peer is known to hold.
 	held uint64
 	// heal is not nil while the copy heals a fork. It is replaced, not written.
@@ -134,6 +137,9 @@ func openNamespace(s *Store, name string, storage Storage, id string, fresh bool
 		return nil, err
 	}
 	if err := n.finishHealing(); err != nil {
+		return nil, err
+	}
+	if err := n.acceptBequest(); err != nil {
 		return nil, err
 	}
 	go n.run()
@@ -216,6 +222,9 @@ func (n *Namespace) loadTables() error {
 		return err
 	}
 	defer snap.Close()
+	if err := n.loadSeals(snap); err != nil {
+		return err
+	}
 	err = walk(snap, n.keys, 'v', func(key string, value []byte) error {
 		r, ok := parseHex(key[len(n.keys)+3:])
 		c, err := decodeComponent(value)

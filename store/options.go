@@ -72,6 +72,8 @@ const (
 	// EventHealed: a fork of the replica id was healed; the detail says what was written again, and
 	// what could not be.
 	EventHealed EventKind = "healed"
+	// EventReturned: a replica id that was retired has issued more.
+	EventReturned EventKind = "returned"
 	// EventClockAhead: a timestamp stands further ahead of the wall clock than MaxAhead.
 	EventClockAhead EventKind = "clock-ahead"
 	// EventRedo: a large change was found unfinished at open, and was finished.

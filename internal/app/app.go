@@ -231,7 +231,7 @@ func (t *throttle) pass(now time.Time) bool {
 
 func eventLevel(k store.EventKind) slog.Level {
 	switch k {
-	case store.EventDamaged, store.EventFailed:
+	case store.EventDamaged, store.EventFailed, store.EventReturned:
 		return slog.LevelError
 	case store.EventCopied, store.EventClockAhead, store.EventDatastore, store.EventSetAside, store.EventHealed:
 		return slog.LevelWarn
