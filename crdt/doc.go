@@ -315,4 +315,7 @@
 // several records are read by their pointwise maximum, lineages keep apart what was before a cut
 // and what came after, and what is left is always P, N and grants of after the last cut. Owners
 // kill cells that are settled, authors kill records that match nothing: see [Settle].
+//
+// What an id leaves behind that never returns can be removed by the heir that a [Seal] names. Seals
+// stand in the system part of a namespace and are no object of a reader.
 package crdt

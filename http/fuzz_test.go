@@ -35,7 +35,8 @@ type stillNamespace struct{ Namespace }
 func (n stillNamespace) WaitFor(context.Context, crdt.VersionVector) error {
 	return context.DeadlineExceeded
 }
-func (n stillNamespace) WaitCommit(context.Context, uint64) error { return context.DeadlineExceeded }
+func (n stillNamespace) Retire(context.Context, crdt.ReplicaID) (uint64, error) { return 1, nil }
+func (n stillNamespace) WaitCommit(context.Context, uint64) error               { return context.DeadlineExceeded }
 
 func (n stillNamespace) Commit(ctx context.Context, fn func(Tx) error) (store.Receipt, error) {
 	errGivenUp := errors.New("given up")

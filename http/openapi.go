@@ -114,6 +114,7 @@ var pathParams = map[string]*huma.Param{
 	"ns":     {Description: "A namespace.", Schema: &huma.Schema{Type: "string", Pattern: "^[a-z0-9][a-z0-9._-]{0,62}$"}},
 	"key":    {Description: "A key: any UTF-8 of 1 to 1024 bytes, escaped as one segment.", Schema: nameSchema()},
 	"item":   {Description: "The id of an item, as a reply told it.", Schema: idSchema()},
+	"id":     {Description: "A replica id, as the status of its daemon shows it.", Schema: &huma.Schema{Type: "string", Pattern: "^[0-9a-f]{16}$"}},
 	"member": {Description: "A member: any UTF-8 of 1 to 1024 bytes, escaped as one segment.", Schema: nameSchema()},
 	"path": {Description: "One to 32 field names, each escaped as one segment, with slashes between them. A client that escapes the slashes names one field.",
 		Schema: &huma.Schema{Type: "string", MinLength: new(1)}},

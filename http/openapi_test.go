@@ -42,7 +42,11 @@ func openSampleDaemon(t testing.TB, opts store.Options) *daemon {
 func (d *daemon) holdSamples() {
 	d.t.Helper()
 	d.do("POST", ns+"/batch", sampleState).ok(200)
-	o := other{d: d, id: 8, now: 1}
+	id, err := crdt.ParseReplicaID(exampleReplica)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	o := other{d: d, id: id, now: 1}
 	for _, id := range slices.Sorted(maps.Keys(sampleItems)) {
 		o.apply(item("todo", id, sampleItems[id]))
 	}

@@ -46,6 +46,7 @@ const (
 	exampleOtherItem = "jz-3YGLT8ewrjpEYU"
 	exampleCursor    = "AZ0lMd0yXb4SAQMBAAD2xN4k"
 	examplePeer      = "12D3KooWQYV9dGMFoRzNStwpXztXaBUjtPqi6aU76ZgUriHhKust"
+	exampleReplica   = "9b1de0c4f27a6e35" // which has made sampleItems
 )
 
 var exampleToken = encodeToken(store.Default, nil)

@@ -223,6 +223,10 @@ data: {"cursor":"` + exampleCursor + `","event":"changed","type":"set","key":"ca
 		{name: "address", target: "/v1/peers", body: `{"addr":"/ip4/192.0.2.7/tcp/7701/p2p/` + examplePeer + `"}`, status: 202,
 			reply: `{"addr":"/ip4/192.0.2.7/tcp/7701/p2p/` + examplePeer + `"}`},
 	},
+	"retire-replica": {
+		{name: "gone", target: "/v1/replicas/" + exampleReplica + "/retire", body: `{}`, status: 200,
+			reply: `{"replica":"` + exampleReplica + `","sealed":[{"namespace":"default","final":2}]}`},
+	},
 	"get-health":    {{name: "ok", target: "/healthz", status: 200, reply: `{"status":"ok"}`}},
 	"get-readiness": {{name: "ok", target: "/readyz", status: 200, reply: `{"status":"ok"}`}},
 	"get-openapi":   {{name: "head", summary: "How it begins", target: "/openapi.json", status: 200, reply: `{"openapi":"3.1.0","info":{"title":"Anabranch"}}`}},

@@ -323,7 +323,7 @@ func TestOpenAPI(t *testing.T) {
 		t.Errorf("%d operations for %d routes", listed, len(routes()))
 	}
 	for name, s := range spec.Components.Schemas {
-		request := slices.Contains([]string{"Barrier", "BoundedOp", "Batch", "BatchCondition", "BatchOp", "CounterOp", "ListOp", "MapOp", "MapOps", "NamespaceOptions", "NewPeer", "SetOp"}, name)
+		request := slices.Contains([]string{"Barrier", "BoundedOp", "Batch", "BatchCondition", "BatchOp", "CounterOp", "ListOp", "MapOp", "MapOps", "NamespaceOptions", "NewPeer", "Retirement", "SetOp"}, name)
 		if closed := s.AdditionalProperties == false; closed != request {
 			t.Errorf("%s: closed is %v", name, closed)
 		}

@@ -32,6 +32,8 @@ type Namespace interface {
 	CommitEach(ctx context.Context, count int, run func(i int, tx Tx) error, failed func(i int, err error, tx Tx) error) (store.Series, error)
 	Side(ctx context.Context, key string) (store.SideRecord, bool, error)
 	WaitCommit(ctx context.Context, commit uint64) error
+	// Retire seals a replica id at the seq that is known here, and returns that.
+	Retire(ctx context.Context, id crdt.ReplicaID) (final uint64, err error)
 }
 
 // Reader is what a view and a transaction have in common.
