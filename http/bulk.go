@@ -104,9 +104,17 @@ func (b *bulk) start() (*reply, error) {
 	}
 	if err != nil {
 		end()
-		return nil, err
+		return nil, closing(err)
 	}
 	return &reply{status: http.StatusOK, close: end, duplex: func(w http.ResponseWriter) error { return b.run(w, first) }}, nil
+}
+
+// closing has the connection closed behind the problem that tells err: what is left of a body that is
+// not read to its end must not be taken for the next request.
+func closing(err error) error {
+	p := *problemOf(err)
+	p.header = p.header.Clone()
+	return errors.Join(p.setHeader("Connection", "close"), err)
 }
 
 // nextGroup returns the next lines, nil when there are no more. It returns shutting-down when the daemon

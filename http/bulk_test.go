@@ -172,6 +172,17 @@ func TestBulkDuplex(t *testing.T) {
 	if resp := x.reply(); resp.StatusCode != 400 {
 		t.Error(resp)
 	}
+	// What follows a bulk that is refused is not taken for a request.
+	d.bulk(`{"counter":"c","inc":1}`, key)
+	x = d.duplex(key)
+	x.send("{\"counter\":\"c\",\"inc\":2}\n")
+	if resp := x.reply(); resp.StatusCode != 422 || !resp.Close {
+		t.Error(resp)
+	}
+	_, _ = io.Copy(io.Discard, x.out)
+	if b, err := x.in.ReadByte(); !errors.Is(err, io.EOF) {
+		t.Errorf("%q, %v", b, err)
+	}
 }
 
 // A client that asks first whether to send its body is told to.

@@ -168,8 +168,7 @@ func (rep *reply) write(h *Handler, w http.ResponseWriter, r *http.Request) {
 	case rep.stream != nil:
 		rep.writeLines(h, w, r)
 	case rep.duplex != nil:
-		// What is left of a body that is not read to its end must not be taken for the next request.
-		header.Set("Connection", "close")
+		header.Set("Connection", "close") // for the reason of closing
 		header.Set("Content-Type", mediaTypeNDJSON)
 		w.WriteHeader(rep.status)
 		if err := rep.duplex(w); err != nil {
