@@ -83,15 +83,27 @@ func (BatchCondition) TransformSchema(_ huma.Registry, s *huma.Schema) *huma.Sch
 }
 
 // expiringWith says that at most one of ttl and expires is there, and only with a member that writes
-// something.
+// something: add with at least one member, and enable with true.
 func expiringWith(s *huma.Schema, members ...string) *huma.Schema {
 	none := &huma.Schema{Not: &huma.Schema{AnyOf: []*huma.Schema{has(ttlParam), has(expiresParam)}}}
 	one := &huma.Schema{OneOf: []*huma.Schema{has(ttlParam), has(expiresParam)}}
 	for _, m := range members {
-		one.AnyOf = append(one.AnyOf, has(m))
+		one.AnyOf = append(one.AnyOf, writing(m))
 	}
 	s.AllOf = append(s.AllOf, &huma.Schema{AnyOf: []*huma.Schema{none, one}})
 	s.Properties[ttlParam].Pattern = ttlPattern
+	return s
+}
+
+// writing asks for a member of an op that writes something.
+func writing(member string) *huma.Schema {
+	s := has(member)
+	switch member {
+	case "add":
+		s.Properties = map[string]*huma.Schema{member: {MinItems: new(1)}}
+	case "enable":
+		s.Properties = map[string]*huma.Schema{member: {Enum: []any{true}}}
+	}
 	return s
 }
 

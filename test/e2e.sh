@@ -9,9 +9,11 @@
 #   test/e2e.sh contact      addresses that are taken, namespaces, SIGTERM, full disks
 #   test/e2e.sh load         real data sets, daemons that start from nothing, imports that are cut off
 #   test/e2e.sh openapi      requests made from /openapi.json; SEED=7 for others, RUNS=300 for more
+#   test/e2e.sh typescript   the client in clients/typescript
 #
-# Several names may be given. Needs root, Linux, iproute2, nftables and iso-codes; openapi only
-# Node 18 or newer. BINARY names another binary. Everything that is made is removed at the end, also after ^C.
+# Several names may be given. Needs root, Linux, iproute2, nftables and iso-codes; the last two parts
+# need only Node 18 or newer and npm. BINARY names another binary. Everything that is made is removed
+# at the end, also after ^C.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -25,6 +27,7 @@ declare -A parts=(
 )
 declare -A packages=( # of Node
   [openapi]=test/openapi
+  [typescript]=clients/typescript
 )
 if [ $# = 0 ]; then set -- "${!parts[@]}" "${!packages[@]}"; fi
 pattern=

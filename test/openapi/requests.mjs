@@ -4,20 +4,28 @@ import { name } from './schema.mjs';
 
 // A pool keeps what replies have handed out, so that later requests can send it back.
 export class Pool {
-  values = { token: [], etag: [], cursor: [] };
+  values = { token: [], etag: [], cursor: [], item: [] };
   add(kind, value) {
     if (!value) return;
     this.values[kind].push(value);
     if (this.values[kind].length > 16) this.values[kind].shift();
   }
+  // fill puts ids of items in place of those that a generated body has.
+  fill(body) {
+    const { item } = this.values;
+    return body?.replaceAll(/"item(\d+)"/g, (text, n) => (item.length > 0 ? JSON.stringify(item[n % item.length]) : text));
+  }
   // pick generates one of them, or junk. It is chosen when the request is sent: the seed decides
   // by a number, so that a run can be repeated.
   pick(kind) {
-    const junk = kind === 'etag' ? ['*', '"x"', 'W/"x", "y"'] : ['junk', 'AAAA', ' '];
+    const junk = kind === 'etag' ? ['*', '"x"', 'W/"x", "y"'] : ['junk', 'AAAA', '_'];
     return fc.oneof({ weight: 3, arbitrary: fc.nat(15).map((n) => () => this.values[kind].at(n % Math.max(1, this.values[kind].length)) ?? junk[0]) },
       { weight: 1, arbitrary: fc.constantFrom(...junk).map((s) => () => s) });
   }
 }
+
+// The media type of bodies that are streams of lines.
+const lines = 'application/x-ndjson';
 
 // escape writes a name as one segment. Dots are escaped since "." and ".." alone would be refused.
 const escape = (s) => encodeURIComponent(s).replaceAll('.', '%2E');
@@ -29,6 +37,7 @@ const sometimes = (value) => fc.oneof({ weight: 3, arbitrary: fc.constant(undefi
 const special = (pool) => ({
   'path ns': fc.oneof({ weight: 9, arbitrary: fc.constantFrom('default', 'memory') }, { weight: 1, arbitrary: fc.constantFrom('nope', '_system') }).map((s) => () => s),
   'path path': fc.array(name, { minLength: 1, maxLength: 3 }).map((names) => () => names.map(escape).join('/')),
+  'path item': pool.pick('item'),
   'query timeout': fc.constantFrom('0s', '5ms').map((s) => () => s),
   'query cursor': pool.pick('cursor'),
   'query since': fc.oneof(fc.constantFrom('now', 'start').map((s) => () => s), pool.pick('cursor'), pool.pick('token')),
@@ -77,7 +86,9 @@ export class Requests {
   }
 
   #body(media) {
-    return this.schemas.valid([...this.base, 'requestBody', 'content', media, 'schema']).map((value) => ({ media, text: JSON.stringify(value) }));
+    const value = this.schemas.valid([...this.base, 'requestBody', 'content', media, 'schema']);
+    if (media !== lines) return value.map((v) => ({ media, text: JSON.stringify(v) }));
+    return fc.array(value, { maxLength: 5 }).map((list) => ({ media, text: list.map((v) => `${JSON.stringify(v)}\n`).join('') }));
   }
 
   // build makes a request that is complete but for what the pool has when it is sent.
@@ -113,11 +124,14 @@ export class Requests {
       ways.push(fc.constantFrom('', '0', '-1', 'x', '1.5', '99999999999999999999x').map((v) => ({ replace: [p.name, v], want: [400] })));
     }
     if (this.medias.length === 0) ways.push(fc.constant({ body: ['application/json', '{}'], want: [400] }));
+    // A line that is wrong is told in the reply, and refuses no request.
     for (const media of this.medias) {
+      ways.push(fc.constantFrom('text/plain', 'application/x-www-form-urlencoded', `${media}; charset=latin1`, 'nonsense').map((m) => ({ body: [m, '{}'], want: [415] })));
+    }
+    for (const media of this.medias.filter((m) => m !== lines)) {
       const at = [...this.base, 'requestBody', 'content', media, 'schema'];
       if (!this.schemas.takesAll(at)) ways.push(this.schemas.invalid(at).map((v) => ({ body: [media, JSON.stringify(v)], want: [400, 413, 422] })));
       ways.push(fc.constantFrom('', '{', '{"a":1', '[1,]', '{}{}', '\ufeff{}', '{"a":1,"a":2}', '"\\ud800"').map((b) => ({ body: [media, b], want: [400, 413, 422] })));
-      ways.push(fc.constantFrom('text/plain', 'application/x-www-form-urlencoded', 'application/json; charset=latin1', 'nonsense').map((m) => ({ body: [m, '{}'], want: [415] })));
       ways.push(fc.constant({ body: [media, ' '.repeat(2 << 20) + '1'], want: [413] }));
     }
     return fc.tuple(this.valid(), fc.oneof(...ways)).map(([r, way]) => new Request(this, way.body ? way.body[1] : r.body, () => spoil(r.head(), way), way.want));

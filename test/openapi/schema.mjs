@@ -87,10 +87,14 @@ export class Schemas {
     const optional = fc.oneof({ weight: 3, arbitrary: fc.constant([]) }, { weight: 1, arbitrary: fc.subarray(names, { maxLength: Math.min(2, names.length) }) });
     return fc.tuple(some, optional).chain(([a, b]) => {
       const wanted = new Set([...(schema.required ?? []), ...a, ...b]);
-      return fc.record(Object.fromEntries([...wanted].map((n) => [n, this.#generate(schema.properties[n])])));
+      return fc.record(Object.fromEntries([...wanted].map((n) => [n, itemMembers.has(n) ? someItem : this.#generate(schema.properties[n])])));
     });
   }
 }
+
+// Members that name an item of a list. Whoever sends the value puts ids that are there in their place.
+const itemMembers = new Set(['item', 'after', 'before']);
+const someItem = fc.nat(15).map((n) => `item${n}`);
 
 const known = new Set(['$ref', 'type', 'description', 'title', 'default', 'examples', 'format', 'enum', 'oneOf', 'anyOf', 'allOf', 'properties', 'required',
   'additionalProperties', 'propertyNames', 'dependentRequired', 'items', 'minItems', 'maxItems', 'minLength', 'maxLength', 'minimum', 'maximum', 'pattern', 'minProperties', 'maxProperties']);
@@ -109,6 +113,7 @@ export const name = fc.oneof(
 );
 
 function text(schema) {
+  if (schema.format === 'date-time') return fc.integer({ min: 2000, max: 2100 }).map((year) => `${year}-01-02T03:04:05Z`);
   if (schema.pattern) return fc.stringMatching(new RegExp(schema.pattern)).filter((s) => s.length < 200);
   if (schema.minLength === 1 && schema.maxLength === 1024) return name;
   return fc.string({ unit: 'binary', minLength: schema.minLength ?? 0, maxLength: Math.min(schema.maxLength ?? 30, 30) });
