@@ -28,7 +28,7 @@ type Cluster interface {
 	// much was given, and the clock at which that is here. An error means that the namespace is not
 	// replicated at this moment.
 	AskRights(ctx context.Context, ns, key string, amount int64, first []crdt.ReplicaID) (given int64, clock crdt.VersionVector, err error)
-	// Halted tells why the exchange of the namespace has ended for good and what to do about it;
+	// Halted tells why the exchange of the namespace has ended and what becomes of it;
 	// it is empty while the exchange goes on.
 	Halted(ns string) string
 }

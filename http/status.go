@@ -56,7 +56,7 @@ type SyncStatus struct {
 	Converged bool `json:"converged" doc:"True when every peer that holds the namespace, unreachable ones too, is known to hold exactly what this daemon holds."`
 	// Unavailable is left out while the copy answers.
 	Unavailable string       `json:"unavailable,omitempty" doc:"Why this copy answers nothing now, and what ends that; left out while it answers. Nothing has converged until then."`
-	Halted      string       `json:"halted,omitempty" doc:"Why this daemon has ended the exchange of the namespace for good, and what to do about it; left out while it goes on. Reads and writes here go on."`
+	Halted      string       `json:"halted,omitempty" doc:"Why this daemon has ended the exchange of the namespace; left out while it goes on. The namespace begins anew in a moment."`
 	Context     string       `json:"context" doc:"The token of what this daemon holds."`
 	Peers       []SyncedPeer `json:"peers"`
 }

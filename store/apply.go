@@ -30,6 +30,7 @@ func (n *Namespace) Apply(ctx context.Context, units []delta.Unit, runs delta.Ru
 			}
 			for _, u := range units {
 				done++
+				u = g.uncovered(u)
 				switch ready, err := g.ready(u); {
 				case err != nil:
 					gap = err
@@ -70,6 +71,19 @@ func validUnits(units []delta.Unit) (valid []delta.Unit, err error) {
 		}
 	}
 	return valid, err
+}
+
+// uncovered returns what of u the clock does not cover. That is a part of it when two copies write under
+// one id and their units have other borders: then the rest is taken as it is, for what follows it is not
+// to be held up. Entries that are covered and not here stay dead.
+func (g *group) uncovered(u delta.Unit) delta.Unit {
+	at := g.clock[u.Origin]
+	if u.Origin == g.n.c.Replica || at < u.First || at >= u.Last {
+		return u
+	}
+	u.First = at + 1
+	u.Entries = slices.DeleteFunc(slices.Clone(u.Entries), func(e crdt.Entry) bool { return e.Dot.Seq <= at })
+	return u
 }
 
 // ready reports whether u is next in order. It returns false for what is covered, and

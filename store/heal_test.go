@@ -458,3 +458,28 @@ func TestForkPoint(t *testing.T) {
 		}
 	}
 }
+
+// TestUnitsOfAForkDoNotBlock: who holds one history of an id takes the units of the other from where its
+// own ends, also when that is in the middle of one, and what depends on them.
+func TestUnitsOfAForkDoNotBlock(t *testing.T) {
+	const r, s = crdt.ReplicaID(7), crdt.ReplicaID(8)
+	n := memorySpace(t, nil)
+	entry := func(r crdt.ReplicaID, seq uint64, i int) crdt.Entry {
+		return crdt.Entry{Dot: crdt.Dot{Replica: r, Seq: seq}, Path: numbered(tSet, i), Kind: crdt.KindMember, Time: 1}
+	}
+	ctx := context.Background()
+	if err := n.Apply(ctx, []delta.Unit{{Origin: r, First: 1, Last: 2, Entries: []crdt.Entry{entry(r, 1, 1), entry(r, 2, 2)}}}, nil); err != nil {
+		t.Fatal(err)
+	}
+	other := delta.Unit{Origin: r, First: 1, Last: 3, Entries: []crdt.Entry{entry(r, 1, 10), entry(r, 3, 30)}}
+	after := delta.Unit{Origin: s, First: 1, Last: 1, Deps: crdt.VersionVector{r: 3}, Entries: []crdt.Entry{entry(s, 1, 40)}}
+	if err := n.Apply(ctx, []delta.Unit{other, after}, nil); err != nil {
+		t.Fatal(err)
+	}
+	if got := members(checkConsistency(t, n)); !slices.Equal(got, []string{"x000001", "x000002", "x000030", "x000040"}) {
+		t.Errorf("members %q", got)
+	}
+	if len(other.Entries) != 2 {
+		t.Error("the caller's unit was changed")
+	}
+}

@@ -145,7 +145,8 @@ func (p *PullSession) wanted(u delta.Unit) bool {
 	if p.ref != (UnitRef{}) {
 		return u.Origin == p.ref.Origin && u.First == p.ref.First && p.units == 0
 	}
-	return u.Last <= p.c2[u.Origin] && u.First > p.st.Clock[u.Origin]
+	// It may begin within what is here, if another copy writes under its origin's id.
+	return u.Last <= p.c2[u.Origin] && u.Last > p.st.Clock[u.Origin]
 }
 
 // entries stages the entries that have arrived.
