@@ -101,7 +101,7 @@ type objectCondition struct {
 func readObjectCondition(d *jsonReader) (objectCondition, error) {
 	var c objectCondition
 	err := d.object(func(name string) (err error) {
-		if t, ok := crdt.ParseType(name); ok {
+		if t, ok := opTarget(name); ok {
 			return c.readTarget(d, t)
 		}
 		switch name {

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -44,7 +45,7 @@ type Changes struct {
 type Change struct {
 	Cursor string     `json:"cursor" doc:"Behind this change."`
 	Event  string     `json:"event" enum:"changed,removed,conflict,bookmark"`
-	Type   string     `json:"type,omitempty" enum:"bounded,counter,flag,list,map,register,set"`
+	Type   string     `json:"type,omitempty" enum:"bounded,counter,flag,list,map,presence,register,set"`
 	Key    string     `json:"key,omitempty"`
 	Value  *jsonValue `json:"value,omitempty" doc:"With include=value, unless the object is removed or is a list, set or map above 64 KiB."`
 }
@@ -372,7 +373,8 @@ func (c Change) size() int {
 // and for one that a later commit touched: it comes up there.
 func (f *feed) change(v View, c store.Change) (Change, bool, error) {
 	parts, err := c.Object.Parse()
-	if err != nil || !strings.HasPrefix(parts.Key, f.prefix) {
+	known := slices.Contains(types, parts.Type) // leases are no objects, and a later version may have others
+	if err != nil || !known || !strings.HasPrefix(parts.Key, f.prefix) {
 		return Change{}, false, err
 	}
 	h, err := v.Head(c.Object)

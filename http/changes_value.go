@@ -34,7 +34,7 @@ func inConflict(v View, object crdt.Path, h store.Head, done func() error) (bool
 }
 
 // feedValue returns the value of an object as GET shows it, nil for a list, a set or a map that is
-// too large.
+// too large, and for what is announced.
 func feedValue(v View, object crdt.Path, h store.Head) (*jsonValue, error) {
 	var value jsonValue
 	switch t := crdt.Type(object[0]); t {
@@ -56,6 +56,8 @@ func feedValue(v View, object crdt.Path, h store.Head) (*jsonValue, error) {
 		value = number(x.Value).appendTo(nil)
 	case crdt.Flag:
 		value = flagValue()
+	case crdt.Presence:
+		return nil, nil // not only the object's own changes end it
 	case crdt.Register:
 		values, _, err := readRegister(v, object.Leaf(t))
 		if err != nil || len(values) == 0 {

@@ -15,12 +15,12 @@ type Keys struct {
 
 // Key names an object.
 type Key struct {
-	Type string `json:"type" enum:"bounded,counter,flag,list,map,register,set"`
+	Type string `json:"type" enum:"bounded,counter,flag,list,map,presence,register,set"`
 	Key  string `json:"key"`
 }
 
 // types are the types of objects, in the order of their names and letters.
-var types = []crdt.Type{crdt.Bounded, crdt.Counter, crdt.Flag, crdt.List, crdt.Map, crdt.Register, crdt.Set}
+var types = []crdt.Type{crdt.Bounded, crdt.Counter, crdt.Flag, crdt.List, crdt.Map, crdt.Presence, crdt.Register, crdt.Set}
 
 // parseType returns the type with a name.
 func parseType(name string) (crdt.Type, error) {

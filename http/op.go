@@ -72,7 +72,7 @@ func readOp(d *jsonReader, form opForm) (op, error) {
 	var o op
 	hasPath := false
 	err := d.object(func(name string) error {
-		if t, ok := crdt.ParseType(name); ok && form.targets {
+		if t, ok := opTarget(name); ok && form.targets {
 			return o.readTarget(d, t)
 		}
 		if name == "path" && form.path {
@@ -99,6 +99,13 @@ func readOp(d *jsonReader, form opForm) (op, error) {
 		return o, d.fail("a path names at least one field")
 	}
 	return o, o.check(d, form)
+}
+
+// opTarget returns the type of object that a member of an op or of a condition names. What is announced is
+// changed by its own routes alone.
+func opTarget(name string) (crdt.Type, bool) {
+	t, ok := crdt.ParseType(name)
+	return t, ok && t != crdt.Presence
 }
 
 func (o *op) readTarget(d *jsonReader, t crdt.Type) (err error) {

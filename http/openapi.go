@@ -73,6 +73,7 @@ var tags = []*huma.Tag{
 	{Name: "counters", Description: "Integers to which everybody adds."},
 	{Name: "flags", Description: "On or off; turning on wins against turning off at the same time."},
 	{Name: "lists", Description: "Items in an order. What one writer inserts in a row stays together; an item that is moved is in one place."},
+	{Name: "presence", Description: "Who is there now: what is announced ends with the daemon that announced it. In namespaces in memory."},
 	{Name: "sets", Description: "Sets of strings, in which an add wins against a removal that did not see it."},
 	{Name: "registers", Description: "JSON values; concurrent ones are all kept."},
 	{Name: "maps", Description: "Nested fields that hold registers, counters and sets."},
@@ -106,7 +107,7 @@ var queryParams = map[string]*huma.Param{
 		Description: "How many items a page has at most; above 1000 counts as 1000."},
 	"prefix": {Schema: &huma.Schema{Type: "string"}, Description: "Only names that begin with it."},
 	"shape":  {Schema: &huma.Schema{Type: "string", Enum: []any{"plain", "typed"}, Default: "plain"}, Description: "What the reply looks like."},
-	"type":   {Schema: &huma.Schema{Type: "string", Enum: []any{"bounded", "counter", "flag", "list", "map", "register", "set"}}, Description: "Only objects of this type."},
+	"type":   {Schema: &huma.Schema{Type: "string", Enum: []any{"bounded", "counter", "flag", "list", "map", "presence", "register", "set"}}, Description: "Only objects of this type."},
 }
 
 // pathParams describe the names in paths.

@@ -42,6 +42,8 @@ func openSampleDaemon(t testing.TB, opts store.Options) *daemon {
 func (d *daemon) holdSamples() {
 	d.t.Helper()
 	d.do("POST", ns+"/batch", sampleState).ok(200)
+	d.do("PUT", exampleMemory, `{"storage":"memory"}`).ok(201)
+	d.do("PUT", exampleMemory+"/presence/workers/members/w1", `{"port":8080}`).ok(204)
 	id, err := crdt.ParseReplicaID(exampleReplica)
 	if err != nil {
 		d.t.Fatal(err)
@@ -102,7 +104,7 @@ func TestSamples(t *testing.T) {
 }
 
 var (
-	opaqueMember = regexp.MustCompile(`"(cursor|next|feed|context|replica_id|version)":"[^"]*"`)
+	opaqueMember = regexp.MustCompile(`"(cursor|next|feed|context|replica|replica_id|version)":"[^"]*"`)
 	opaqueIDs    = regexp.MustCompile(`"inserted":\[[^\]]*\]`)
 	opaqueNumber = regexp.MustCompile(`"(uptime_seconds|disk_bytes)":\d+`)
 	opaqueID     = regexp.MustCompile(`(?m)^id: .*$`)

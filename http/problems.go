@@ -141,6 +141,7 @@ var rows = []struct {
 	{store.ErrNamespaceNotFound, kindNamespaceNotFound, 0, ""},
 	{store.ErrNamespaceName, kindBadRequest, 0, "a namespace is named by 1 to 63 of a-z, 0-9, '.', '_', '-', and begins with a letter or a digit"},
 	{store.ErrNamespaceStorage, kindBadRequest, 0, "the namespace exists with the other kind of storage"},
+	{store.ErrNotMemory, kindForbidden, 0, "presence is for namespaces whose copy here is in memory: what is announced ends with the daemon"},
 	{store.ErrTooManyNamespaces, kindTooLarge, store.MaxNamespaces, "a daemon holds at most 4096 namespaces"},
 	{store.ErrLargeSide, kindTooLarge, store.MaxSideValueBytes, "the reply has more bytes than are kept for an idempotency key: change less in one request, or send no key"},
 	{store.ErrTooLarge, kindTooLarge, 0, "the change is more than one delta can carry: delete the counters of the map in parts"},

@@ -16,6 +16,8 @@ const (
 	itemPattern     = listPattern + "/items/{item}"
 	setPattern      = nsPattern + "/sets/{key}"
 	memberPattern   = setPattern + "/members/{member}"
+	presencePattern = nsPattern + "/presence/{key}"
+	announcePattern = presencePattern + "/members/{member}"
 	registerPattern = nsPattern + "/registers/{key}"
 	mapPattern      = nsPattern + "/maps/{key}"
 	fieldPattern    = mapPattern + "/fields/{path}"
@@ -25,7 +27,7 @@ const (
 // routes is the table of all that this version answers.
 func routes() []route {
 	var all []route
-	for _, group := range [][]route{namespaceRoutes(), boundedRoutes(), counterRoutes(), flagRoutes(), listRoutes(), setRoutes(), registerRoutes(), mapRoutes(), bulkRoutes(), daemonRoutes()} {
+	for _, group := range [][]route{namespaceRoutes(), boundedRoutes(), counterRoutes(), flagRoutes(), listRoutes(), setRoutes(), presenceRoutes(), registerRoutes(), mapRoutes(), bulkRoutes(), daemonRoutes()} {
 		all = append(all, group...)
 	}
 	return all
@@ -117,6 +119,21 @@ func setRoutes() []route {
 			query: lifetimeParams, token: true, status: 204, handle: putMember},
 		{method: "DELETE", pattern: memberPattern, id: "delete-member", tag: tag, object: crdt.Set, summary: "Remove a member",
 			token: true, status: 204, handle: deleteMember},
+	}
+}
+
+func presenceRoutes() []route {
+	const tag = "presence"
+	return []route{
+		{method: "GET", pattern: presencePattern, id: "get-presence", tag: tag, object: crdt.Presence, summary: "Read a page of who is there",
+			query: []string{"prefix", "limit", "cursor"}, token: true, gives: Presence{}, status: 200, handle: presence(read(getPresence))},
+		{method: "GET", pattern: announcePattern, id: "get-announcement", tag: tag, summary: "Read what is announced at a member",
+			token: true, gives: PresentMember{}, status: 200, handle: presence(read(getAnnouncement))},
+		{method: "PUT", pattern: announcePattern, id: "announce", tag: tag, object: crdt.Presence, summary: "Announce a member in the name of this daemon",
+			doc:   "It is there until it is withdrawn here, until its deadline, or until this daemon stops or is not heard of for 15 seconds.",
+			query: lifetimeParams, token: true, takes: jsonValue{}, bodyLimit: maxBodyBytes, status: 204, fails: []kind{kindTooLarge}, handle: presence(putAnnouncement)},
+		{method: "DELETE", pattern: announcePattern, id: "withdraw", tag: tag, object: crdt.Presence, summary: "Withdraw what this daemon announced at a member",
+			token: true, status: 204, handle: presence(deleteAnnouncement)},
 	}
 }
 

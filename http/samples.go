@@ -74,6 +74,9 @@ func (rt *route) exampleOf(name string) string {
 			return v
 		}
 	}
+	if name == contextHeader && len(samples[rt.id]) > 0 && strings.HasPrefix(samples[rt.id][0].target, exampleMemory) {
+		return encodeToken(strings.TrimPrefix(exampleMemory, "/v1/ns/"), nil) // it holds in its namespace alone
+	}
 	return exampleStrings[name]
 }
 

@@ -3,7 +3,7 @@ package http
 // examples are the examples that the description shows, by route.
 var samples = map[string][]sample{
 	"list-namespaces": {
-		{name: "all", target: "/v1/ns", status: 200, reply: `{"namespaces":[{"name":"default","storage":"disk"}]}`},
+		{name: "all", target: "/v1/ns", status: 200, reply: `{"namespaces":[{"name":"default","storage":"disk"},{"name":"live","storage":"memory"}]}`},
 	},
 	"put-namespace": {
 		{name: "memory", summary: "A copy that is gone when the daemon stops", target: "/v1/ns/cache", body: `{"storage":"memory"}`, status: 201,
@@ -87,6 +87,21 @@ var samples = map[string][]sample{
 	},
 	"delete-item": {
 		{name: "milk", target: exampleNS + "/lists/todo/items/" + exampleItem, status: 204},
+	},
+
+	"get-presence": {
+		{name: "workers", target: exampleMemory + "/presence/workers", status: 200,
+			reply: `{"type":"presence","key":"workers","members":[{"member":"w1","values":[{"replica":"2f6c3a5b9d801e47","value":{"port":8080}}]}],"size":1}`},
+	},
+	"get-announcement": {
+		{name: "w1", target: exampleMemory + "/presence/workers/members/w1", status: 200,
+			reply: `{"type":"presence","key":"workers","member":"w1","values":[{"replica":"2f6c3a5b9d801e47","value":{"port":8080}}]}`},
+	},
+	"announce": {
+		{name: "w2", target: exampleMemory + "/presence/workers/members/w2", body: `{"port":8081}`, status: 204},
+	},
+	"withdraw": {
+		{name: "w1", target: exampleMemory + "/presence/workers/members/w1", status: 204},
 	},
 
 	"get-set": {
@@ -214,7 +229,8 @@ data: {"cursor":"` + exampleCursor + `","event":"changed","type":"set","key":"ca
 	},
 	"get-status": {
 		{name: "status", target: "/v1/status", status: 200, reply: `{"version":"0.1.0","peer_id":"` + examplePeer + `","uptime_seconds":3600,"addresses":["/ip4/192.0.2.7/tcp/7701/p2p/` + examplePeer + `"],` +
-			`"namespaces":[{"name":"default","replica_id":"6f1ce7b02a04d0f3","objects":7,"entries":13,"context":"` + exampleCursor + `"}],"disk_bytes":65536}`},
+			`"namespaces":[{"name":"default","replica_id":"6f1ce7b02a04d0f3","objects":7,"entries":13,"context":"` + exampleCursor + `"},` +
+			`{"name":"live","replica_id":"2f6c3a5b9d801e47","objects":1,"entries":2,"context":"` + exampleCursor + `"}],"disk_bytes":65536}`},
 	},
 	"list-peers": {
 		{name: "one", target: "/v1/peers", status: 200, reply: `{"peers":[{"id":"` + examplePeer + `","connected":true,"addresses":["/ip4/192.0.2.7/tcp/7701"]}]}`},
@@ -233,6 +249,7 @@ data: {"cursor":"` + exampleCursor + `","event":"changed","type":"set","key":"ca
 }
 
 const (
-	exampleNS   = "/v1/ns/default"
-	exampleSync = `{"converged":false,"context":"` + exampleCursor + `","peers":[{"id":"` + examplePeer + `","state":"connected","missing_here":2,"missing_there":13,"last_exchange":"2026-01-02T03:04:05Z"}]}`
+	exampleNS     = "/v1/ns/default"
+	exampleMemory = "/v1/ns/live"
+	exampleSync   = `{"converged":false,"context":"` + exampleCursor + `","peers":[{"id":"` + examplePeer + `","state":"connected","missing_here":2,"missing_there":13,"last_exchange":"2026-01-02T03:04:05Z"}]}`
 )

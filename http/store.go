@@ -21,6 +21,7 @@ type Store interface {
 // Namespace is one namespace copy.
 type Namespace interface {
 	Name() string
+	Storage() store.Storage
 	Replica() crdt.ReplicaID
 	Clock() crdt.VersionVector
 	Counts() (objects, entries uint64)
@@ -70,6 +71,8 @@ type Tx interface {
 	SetItem(leaf crdt.Path, id crdt.Position, value []byte, seen crdt.VersionVector) error
 	MoveItem(leaf crdt.Path, id crdt.Position, to store.Place) error
 	RemoveItem(leaf crdt.Path, id crdt.Position, seen crdt.VersionVector) (bool, error)
+	Announce(p crdt.Path, value []byte) error
+	Withdraw(p crdt.Path) (bool, error)
 	Remove(p crdt.Path, seen crdt.VersionVector) (bool, error)
 	Stock(p crdt.Path, amount int64) error
 	Replica() crdt.ReplicaID

@@ -7,6 +7,7 @@
 #   test/e2e.sh amnesia      directories that are copied, put back, rolled back
 #   test/e2e.sh names        names that hurt, on every way in and out
 #   test/e2e.sh contact      addresses that are taken, namespaces, SIGTERM, full disks
+#   test/e2e.sh presence     what is announced ends with its daemon: stopped, killed, frozen
 #   test/e2e.sh load         real data sets, daemons that start from nothing, imports that are cut off
 #   test/e2e.sh openapi      requests made from /openapi.json; SEED=7 for others, RUNS=300 for more
 #   test/e2e.sh typescript   the client in clients/typescript
@@ -23,6 +24,7 @@ declare -A parts=(
   [amnesia]='TestCopy|TestRolledBack'
   [names]='TestNames$|TestRawPaths'
   [contact]='TestSecondDaemon|TestHostNames|TestNamespaces|TestTerm|TestDiskFull'
+  [presence]=TestPresence
   [load]='TestLoad|TestImport'
 )
 declare -A packages=( # of Node

@@ -71,6 +71,7 @@ func (a *App) Start(ctx context.Context) (err error) {
 	spaces := &namespaces{Store: httpapi.Adapt(a.store), app: a}
 	a.startHealer(spaces)
 	api.Attach(spaces, cluster{a.node, a})
+	a.steps.add("presence", a.leaveAll)
 	a.steps.add("HTTP requests", func(ctx context.Context) error {
 		api.Drain()
 		return a.finishRequests(ctx, server)

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"context"
 	"errors"
 	"sync"
 
@@ -91,7 +92,11 @@ func (n *namespaces) CreateNamespace(name string, storage store.Storage) error {
 func (n *namespaces) DropNamespace(name string) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if _, err := n.app.store.Namespace(name); err != nil {
+	ns, err := n.app.store.Namespace(name)
+	if err != nil {
+		return err
+	}
+	if err := n.app.leave(context.Background(), ns); err != nil && !errors.Is(err, store.ErrClosed) {
 		return err
 	}
 	if err := n.app.node.RemoveCopy(name); err != nil {
