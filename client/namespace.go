@@ -18,13 +18,14 @@ const (
 	TypeFlag     Type = "flag"
 	TypeList     Type = "list"
 	TypeMap      Type = "map"
+	TypePresence Type = "presence"
 	TypeRegister Type = "register"
 	TypeSet      Type = "set"
 )
 
 // segments are what the types are called in paths.
 var segments = map[Type]string{
-	TypeBounded: "bounded", TypeCounter: "counters", TypeFlag: "flags", TypeList: "lists", TypeMap: "maps",
+	TypeBounded: "bounded", TypeCounter: "counters", TypeFlag: "flags", TypeList: "lists", TypeMap: "maps", TypePresence: "presence",
 	TypeRegister: "registers", TypeSet: "sets",
 }
 

@@ -104,6 +104,31 @@ func TestList(t *testing.T) {
 	same(t, must(l.Size(ctx))(t), uint64(0))
 }
 
+func TestPresence(t *testing.T) {
+	ctx, c := t.Context(), connect(t)
+	check(t, c.CreateNamespace(ctx, "live", client.Memory))
+	p := c.Namespace("live").Presence("workers")
+	same(t, len(collect(t, p.Members(ctx))), 0)
+	check(t, p.Announce(ctx, "w1", map[string]int{"port": 8080}))
+	check(t, p.Announce(ctx, "w2", nil))
+	check(t, p.Announce(ctx, "x", 1, client.TTL(time.Hour)))
+	check(t, p.Announce(ctx, "w2", "idle"))
+	members := collect(t, p.Members(ctx, client.Prefix("w"), client.PageSize(1)))
+	same(t, len(members), 2)
+	same(t, members[1].Member+string(members[1].Values[0].Value), `w2"idle"`)
+	same(t, must(p.Size(ctx))(t), uint64(3))
+	w1 := must(p.Get(ctx, "w1"))(t)
+	same(t, string(w1.Values[0].Value)+w1.Member, `{"port":8080}w1`)
+	same(t, w1.Values[0].Replica != "", true)
+	check(t, p.Withdraw(ctx, "w1"))
+	if _, err := p.Get(ctx, "w1"); !errors.Is(err, client.ErrNotFound) {
+		t.Errorf("withdrawn: %v", err)
+	}
+	if err := c.Namespace("default").Presence("workers").Announce(ctx, "w1", 1); !errors.Is(err, client.ErrForbidden) {
+		t.Errorf("on disk: %v", err)
+	}
+}
+
 func TestDeadlines(t *testing.T) {
 	ctx, ns := t.Context(), defaultNamespace(t)
 	at := time.Now().Add(36 * time.Hour).UTC().Truncate(time.Millisecond)

@@ -31,7 +31,7 @@ func (c *cli) keys() *cobra.Command {
 		},
 	}
 	p.add(cmd, "keys")
-	cmd.Flags().StringVar(&typ, "type", "", "only objects of this `type`: bounded, counter, flag, list, map, register or set")
+	cmd.Flags().StringVar(&typ, "type", "", "only objects of this `type`: bounded, counter, flag, list, map, presence, register or set")
 	return cmd
 }
 

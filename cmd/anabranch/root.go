@@ -67,7 +67,7 @@ whenever it reaches them. These commands start a daemon, or speak to one over it
 			root.AddCommand(cmd)
 		}
 	}
-	add(groupData, c.counter(), c.bounded(), c.flag(), c.list(), c.set(), c.register(), c.mapCmd(), c.keys(), c.conflicts(), c.watch(), c.batch(), c.importCmd(), c.export(), c.namespace())
+	add(groupData, c.counter(), c.bounded(), c.flag(), c.list(), c.set(), c.register(), c.mapCmd(), c.presence(), c.keys(), c.conflicts(), c.watch(), c.batch(), c.importCmd(), c.export(), c.namespace())
 	add(groupDaemon, c.serve(), c.demo(), c.configCmd(), c.key(), c.version())
 	add(groupSync, c.status(), c.peers(), c.replicas(), c.sync(), c.healthcheck())
 	root.AddCommand(exitCodesTopic())

@@ -52,7 +52,7 @@ as "listed", then "resynced": what was not listed is gone.`,
 	}
 	f := cmd.Flags()
 	f.StringVar(&w.since, "since", "", "begin at \"start\", \"now\", a `cursor`, or behind what the token of another command stands for")
-	f.StringVar(&w.typ, "type", "", "only objects of this `type`: bounded, counter, flag, list, map, register or set")
+	f.StringVar(&w.typ, "type", "", "only objects of this `type`: bounded, counter, flag, list, map, presence, register or set")
 	f.StringVar(&w.prefix, "prefix", "", "only keys that begin with this `text`")
 	f.BoolVar(&w.values, "values", false, "print values too, but for sets and maps above 64 KiB")
 	f.IntVar(&w.limit, "limit", 0, "end behind `N` changes; 0 is never")
