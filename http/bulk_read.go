@@ -71,7 +71,7 @@ func (l *lineReader) next() (bulkLine, error) {
 		}
 		line := bulkLine{n: l.n, size: len(text), wrong: errLongLine}
 		if !long {
-			line.op, line.wrong = readLine(text)
+			line.op, line.wrong = readLine(bytes.TrimSuffix(text, []byte{'\n'}))
 		}
 		if l.sum != nil {
 			line.sum = [sha256.Size]byte(l.sum.Sum(nil))

@@ -390,6 +390,7 @@ func newHandler(rt *rapid.T) *Handler {
 func FuzzBulkBody(f *testing.F) {
 	f.Add([]byte("{\"counter\":\"c\",\"inc\":1}\n\n{\"set\":\"s\",\"add\":[\"x\"]}"), uint8(3))
 	f.Add([]byte("nonsense\r\n \t\n{\"map\":\"m\",\"path\":[],\"value\":{\"a\":1}}\n"), uint8(1))
+	f.Add([]byte("{"), uint8(0)) // the end of the line is none of the op's bytes
 	f.Add(append(bytes.Repeat([]byte{'x'}, maxOpsBytes+1), "\n{}\n"...), uint8(200))
 	f.Fuzz(func(t *testing.T, body []byte, step uint8) {
 		read := func(r io.Reader) (lines []string, err error) {
