@@ -21,7 +21,8 @@
 // # Options of a call
 //
 // Every call takes options, such as Wait, Acks or IfMatch; those given to Client.Namespace hold for
-// all its calls. What a route does not take, the daemon refuses: nothing is passed over.
+// all its calls. What a route does not take, the daemon refuses, Acks for a read for example: nothing
+// is passed over.
 //
 // # Retries
 //

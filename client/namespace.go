@@ -80,7 +80,8 @@ type Namespace struct {
 	opts []Option
 }
 
-// Namespace returns a handle; it sends nothing. The options hold for all its calls.
+// Namespace returns a handle; it sends nothing. The options, In and Wait above all, hold for all its calls,
+// reads and writes.
 func (c *Client) Namespace(name string, opts ...Option) *Namespace {
 	return &Namespace{c: c, name: name, opts: slices.Clone(opts)}
 }
