@@ -132,6 +132,9 @@ func TestExportKeepsDeadlines(t *testing.T) {
 	again := newClocked(t)
 	again.do("POST", ns+"/batch", `{"ops":[`+strings.ReplaceAll(export, "\n", ",")+`]}`).ok(200)
 	again.do("GET", ns+"/export", "").want(200, export)
+	bulk := newClocked(t)
+	bulk.do("POST", ns+"/bulk", export+"\n", "Content-Type: application/x-ndjson").ok(200)
+	bulk.do("GET", ns+"/export", "").want(200, export)
 	late := newClocked(t) // an import may come late
 	late.pass(48 * time.Hour)
 	late.do("POST", ns+"/batch", `{"ops":[`+strings.ReplaceAll(export, "\n", ",")+`]}`).ok(200)

@@ -173,8 +173,10 @@ func (g *group) diffPresence(b *Batch, p crdt.Path, was, is []crdt.Entry) {
 	for _, e := range is {
 		if e.Kind == crdt.KindPresence && !holds(was, e.Dot) {
 			b.Put(g.n.keys.announced(e.Dot), append([]byte{valueVersion}, p...))
-			// Should its lease be gone before it arrives, nobody else finds it.
-			g.n.c.reaper.soon(crdt.ReapAt(g.n.c.Replica, e.Dot.Replica, g.n.now()))
+			if self := g.n.c.Replica; e.Dot.Replica != self {
+				// Should its lease be gone before it arrives, nobody else finds it.
+				g.n.c.reaper.soon(crdt.ReapAt(self, e.Dot.Replica, g.n.now()))
+			}
 		}
 	}
 }
