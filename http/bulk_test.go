@@ -334,7 +334,7 @@ func TestBulkTakesExport(t *testing.T) {
 		var ops []map[string]any
 		for range rapid.IntRange(0, 40).Draw(rt, "n") {
 			o := map[string]any{}
-			action := rapid.SampledFrom([]string{"bounded", "counter", "flag", "register", "set"}).Draw(rt, "action")
+			action := rapid.SampledFrom([]string{"bounded", "counter", "flag", "list", "register", "set"}).Draw(rt, "action")
 			if action != "bounded" && rapid.Bool().Draw(rt, "in a map") {
 				o["map"], o["path"] = name.Draw(rt, "key"), names.Draw(rt, "path")
 			} else {
@@ -347,6 +347,12 @@ func TestBulkTakesExport(t *testing.T) {
 				o["inc"] = rapid.Int64Range(0, 1<<60).Draw(rt, "inc")
 			case "flag":
 				o["enable"] = true
+			case "list":
+				var items []json.RawMessage
+				for _, v := range rapid.SliceOfN(values, 1, 3).Draw(rt, "items") {
+					items = append(items, json.RawMessage(v))
+				}
+				o["insert"], o["at"] = items, rapid.SampledFrom([]string{"start", "end"}).Draw(rt, "at")
 			case "register":
 				o["value"] = json.RawMessage(values.Draw(rt, "value"))
 			case "set":
