@@ -16,12 +16,20 @@ const timeLimit = 20_000; // of the requests of one operation
 let daemon, doc, schemas;
 const pool = new Pool();
 
+// What is there before, at a name that requests use often: so reads of every type find something.
+const contents = `{"ops":[{"bounded":"a","inc":9},{"counter":"a","inc":1},{"flag":"a","enable":true},{"list":"a","insert":[1,2,3]},
+  {"register":"a","value":1},{"set":"a","add":["a"]},{"map":"a","path":["a"],"value":1}]}`;
+
 before(async () => {
   daemon = await startDaemon();
   doc = JSON.parse((await daemon.request({ method: 'GET', target: '/openapi.json' })).body);
   schemas = new Schemas(doc);
   const created = await daemon.request({ method: 'PUT', target: '/v1/ns/memory', headers: { 'Content-Type': 'application/json' }, body: '{"storage":"memory"}' });
   assert.equal(created.status, 201);
+  for (const ns of ['default', 'memory']) {
+    const res = await daemon.request({ method: 'POST', target: `/v1/ns/${ns}/batch`, headers: { 'Content-Type': 'application/json' }, body: contents });
+    assert.equal(res.status, 200, res.body.toString());
+  }
   console.log(`requests are made from SEED=${seed}; the same again: SEED=${seed} test/e2e.sh openapi`);
 });
 after(() => daemon.stop());
@@ -68,9 +76,7 @@ test('replies are as described', async (t) => {
         checkValid(r, reply);
         if (reply.status < 400) granted++;
       });
-      // No generated text is the address of a peer, and no peer is to be dialled here. An id and the list
-      // that it is of meet by chance.
-      assert.ok(granted > 0 || op.operationId === 'add-peer' || pattern.includes('{item}'), 'no request was granted');
+      assert.ok(granted > 0 || byChance(pattern, op), 'no request was granted');
       await property(requests.broken(), async (r) => {
         const reply = await send(r);
         assert.ok([...r.want, ...otherRefusals].includes(reply.status), `${reply.status}, not ${r.want}: ${reply.body.toString().slice(0, 400)}`);
@@ -78,6 +84,10 @@ test('replies are as described', async (t) => {
     });
   }
 });
+
+// byChance names the operations of which no generated request need be granted. No text is the address of a
+// peer, or the id of a replica, and none is to be dialled or retired here; an id and its list seldom meet.
+const byChance = (pattern, op) => ['add-peer', 'retire-replica'].includes(op.operationId) || pattern.includes('{item}');
 
 // What a request may be refused for besides what was broken in it: names, cursors, tokens and
 // conditions that the daemon knows nothing of, and no networking.

@@ -7,6 +7,7 @@ export class Schemas {
   #doc;
   #ajv = new Ajv2020({ strict: false, allErrors: false });
   #compiled = new Map();
+  #sets = new Map();
 
   constructor(doc) {
     this.#doc = doc;
@@ -77,17 +78,27 @@ export class Schemas {
     throw new Error(`the generator does not know the type ${type}`);
   }
 
-  // object generates the members that are required, one choice of what allOf asks for, and now
-  // and then some others. The caller leaves out what does not fit together.
+  // setsOf lists the sets of members that the rules of an object ask for, and those of one member.
+  #setsOf(schema, names) {
+    if (!this.#sets.has(schema)) {
+      const all = [...memberSets(schema), ...names.map((n) => [n])].map((set) => [...new Set(set)].sort().join());
+      const distinct = [...new Set(all)].map((set) => new Set(set.split(',').filter(Boolean)));
+      this.#sets.set(schema, distinct.filter((set) => holds(schema, set)));
+    }
+    return this.#sets.get(schema);
+  }
+
+  // object generates the members of one of the sets that the rules ask for, and now and then some others.
   #object(schema) {
     const names = Object.keys(schema.properties ?? {});
     if (names.length === 0) return fc.dictionary(name, fc.jsonValue({ maxDepth: 3 }), { maxKeys: 4 });
-    const picks = (schema.allOf ?? []).map((part) => fc.constantFrom(...requiredOf(part)));
-    const some = picks.length > 0 ? fc.tuple(...picks).map((lists) => lists.flat()) : fc.subarray(names);
-    const optional = fc.oneof({ weight: 3, arbitrary: fc.constant([]) }, { weight: 1, arbitrary: fc.subarray(names, { maxLength: Math.min(2, names.length) }) });
-    return fc.tuple(some, optional).chain(([a, b]) => {
-      const wanted = new Set([...(schema.required ?? []), ...a, ...b]);
-      return fc.record(Object.fromEntries([...wanted].map((n) => [n, itemMembers.has(n) ? someItem : this.#generate(schema.properties[n])])));
+    const fits = (set) => holds(schema, set);
+    const sets = this.#setsOf(schema, names);
+    const others = fc.oneof({ weight: 3, arbitrary: fc.constant([]) }, { weight: 1, arbitrary: fc.subarray(names, { maxLength: Math.min(2, names.length) }) });
+    return fc.tuple(fc.constantFrom(...sets), others).chain(([set, more]) => {
+      const both = new Set([...set, ...more]);
+      const members = [...(fits(both) ? both : set)];
+      return fc.record(Object.fromEntries(members.map((n) => [n, itemMembers.has(n) ? someItem : this.#generate(schema.properties[n])])));
     });
   }
 }
@@ -99,10 +110,28 @@ const someItem = fc.nat(15).map((n) => `item${n}`);
 const known = new Set(['$ref', 'type', 'description', 'title', 'default', 'examples', 'format', 'enum', 'oneOf', 'anyOf', 'allOf', 'properties', 'required',
   'additionalProperties', 'propertyNames', 'dependentRequired', 'items', 'minItems', 'maxItems', 'minLength', 'maxLength', 'minimum', 'maximum', 'pattern', 'minProperties', 'maxProperties']);
 
-// requiredOf lists the sets of members that a choice asks for.
-function requiredOf(part) {
-  const choices = part.oneOf ?? part.anyOf;
-  return choices ? choices.flatMap(requiredOf) : [part.required ?? []];
+// memberSets lists sets of members that a schema may ask for: what is required, with one choice of each
+// oneOf, anyOf and part of allOf. Not all of them need fit together.
+function memberSets(schema) {
+  let sets = [schema.required ?? []];
+  const choose = (choices) => { sets = sets.flatMap((set) => choices.map((more) => [...set, ...more])); };
+  for (const choices of [schema.oneOf, schema.anyOf]) {
+    if (choices) choose(choices.flatMap(memberSets));
+  }
+  for (const part of schema.allOf ?? []) choose(memberSets(part));
+  return sets;
+}
+
+// holds tells whether the rules of a schema about which members there are hold for a set of them.
+function holds(schema, set) {
+  const has = (names) => names.every((n) => set.has(n));
+  return has(schema.required ?? [])
+    && (!schema.oneOf || schema.oneOf.filter((s) => holds(s, set)).length === 1)
+    && (!schema.anyOf || schema.anyOf.some((s) => holds(s, set)))
+    && (schema.allOf ?? []).every((s) => holds(s, set))
+    && !(schema.not && holds(schema.not, set))
+    && Object.entries(schema.dependentRequired ?? {}).every(([n, needs]) => !set.has(n) || has(needs))
+    && set.size >= (schema.minProperties ?? 0) && set.size <= (schema.maxProperties ?? Infinity);
 }
 
 // name generates names: common ones, so that requests meet, and strange ones.
