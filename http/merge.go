@@ -1,6 +1,8 @@
 package http
 
 import (
+	"errors"
+
 	"github.com/anabranchdb/anabranch/crdt"
 )
 
@@ -171,8 +173,11 @@ func (m *merger) create(base crdt.Path, changes []change) error {
 			continue
 		}
 		at := base.Field(c.name)
-		if _, err := at.Parse(); err != nil {
-			return err // a name in a register's value that no field can have
+		// A name in a register's value may be one that no field can have.
+		if _, err := at.Parse(); errors.Is(err, crdt.ErrEmptyName) {
+			return kindWrongType.with("the register here holds an object with an empty name, which no field can have: write it whole, or delete it first")
+		} else if err != nil {
+			return err
 		}
 		if c.object {
 			if err := m.create(at, c.under); err != nil {

@@ -237,7 +237,7 @@ func TestMergePatchIntoRegisterOfObject(t *testing.T) {
 	}
 	d := newDaemon(t)
 	d.do("PUT", ns+"/maps/m/fields/f", `{"":1,"a":2}`).ok(204)
-	d.do("PATCH", ns+"/maps/m", `{"f":{"a":3}}`, mergeType).problem(kindBadRequest)
+	d.do("PATCH", ns+"/maps/m", `{"f":{"a":3}}`, mergeType).problem(kindWrongType) // no field has an empty name
 	d.do("PUT", ns+"/maps/m/fields/f", `{"x":0`+manyMembers(1000)+`}`).ok(204)
 	d.do("PATCH", ns+"/maps/m", `{"f":{"x":1}}`, mergeType).problem(kindTooLarge)
 }

@@ -1,7 +1,7 @@
 import { bulk, type BulkOptions, type BulkResult } from './bulk.js';
 import { changes, readLines, type Change, type ChangesOptions } from './changes.js';
 import { writeInteger } from './number.js';
-import { Bounded, Counter, Flag, List, Map, Register, Set, type Action, type ListAction, type Place } from './objects.js';
+import { Bounded, Counter, Flag, List, Map, Presence, Register, Set, type Action, type ListAction, type Place } from './objects.js';
 import { linesType, segment, send, type CallOptions, type Json, type Sender, type WriteOptions } from './request.js';
 import { readResult, type BatchResult } from './result.js';
 import type { components } from './schema.js';
@@ -56,6 +56,7 @@ export class Namespace {
   bounded(key: string): Bounded { return new Bounded(this.#place, key); }
   flag(key: string): Flag { return new Flag(this.#place, key); }
   list<T extends Json = Json>(key: string): List<T> { return new List<T>(this.#place, key); }
+  presence(key: string): Presence { return new Presence(this.#place, key); }
   register<T extends Json = Json>(key: string): Register<T> { return new Register<T>(this.#place, key); }
   set(key: string): Set { return new Set(this.#place, key); }
   map(key: string): Map { return new Map(this.#place, key); }

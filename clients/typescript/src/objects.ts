@@ -17,11 +17,6 @@ export interface Place {
 abstract class Handle {
   constructor(protected readonly place: Place, readonly collection: string, readonly key: string) {}
 
-  /** Deletes what the session has seen, or what this daemon has. */
-  async delete(options: WriteOptions = {}): Promise<void> {
-    await this.send({ method: 'DELETE', path: '', options });
-  }
-
   /** Writes something that may end by itself. */
   protected async put(path: string, body: Json | undefined, options: LifetimeOptions): Promise<void> {
     const { lifetime, rest } = splitLifetime(options);
@@ -45,8 +40,16 @@ abstract class Handle {
   }
 }
 
+/** An object that can be deleted as a whole. */
+abstract class Deletable extends Handle {
+  /** Deletes what the session has seen, or what this daemon has. */
+  async delete(options: WriteOptions = {}): Promise<void> {
+    await this.send({ method: 'DELETE', path: '', options });
+  }
+}
+
 /** An integer to which everybody adds. */
-export class Counter extends Handle {
+export class Counter extends Deletable {
   constructor(place: Place, key: string) { super(place, 'counters', key); }
 
   async get(options: CallOptions = {}): Promise<Integer | undefined> {
@@ -77,7 +80,7 @@ export interface BoundedState {
 }
 
 /** A counter that is never below 0. To take more than there are rights for is the problem insufficient-rights. */
-export class Bounded extends Handle {
+export class Bounded extends Deletable {
   constructor(place: Place, key: string) { super(place, 'bounded', key); }
 
   async get(options: CallOptions = {}): Promise<BoundedState | undefined> {
@@ -104,7 +107,7 @@ async function readBounded(res: Response): Promise<BoundedState> {
 }
 
 /** On, or absent. */
-export class Flag extends Handle {
+export class Flag extends Deletable {
   constructor(place: Place, key: string) { super(place, 'flags', key); }
 
   async get(options: CallOptions = {}): Promise<boolean> {
@@ -133,7 +136,7 @@ export interface RegisterState<T extends Json = Json> {
 }
 
 /** A JSON value. Numbers beyond 2^53 lose digits, as everywhere in JavaScript: keep them as strings. */
-export class Register<T extends Json = Json> extends Handle {
+export class Register<T extends Json = Json> extends Deletable {
   constructor(place: Place, key: string) { super(place, 'registers', key); }
 
   async get(options: CallOptions = {}): Promise<T | undefined> {
@@ -155,7 +158,7 @@ export class Register<T extends Json = Json> extends Handle {
 }
 
 /** A set of strings, in which an add wins against a removal that did not see it. */
-export class Set extends Handle {
+export class Set extends Deletable {
   constructor(place: Place, key: string) { super(place, 'sets', key); }
 
   /** The members in order. Pages are fetched while they are read: what others write meanwhile may be among them. */
@@ -218,7 +221,7 @@ export type ListAction = ({ insert: readonly Json[] } & (ListPlace | object) & L
 export type Item<T extends Json = Json> = Omit<Schemas['Item'], 'value' | 'values'> & { value: T; values?: T[] };
 
 /** A list whose items are inserted, moved and removed by many without running into each other. */
-export class List<T extends Json = Json> extends Handle {
+export class List<T extends Json = Json> extends Deletable {
   constructor(place: Place, key: string) { super(place, 'lists', key); }
 
   /** The items in order. Pages are fetched while they are read: an item that is moved meanwhile may come twice, or be missed. */
@@ -269,11 +272,48 @@ export class List<T extends Json = Json> extends Handle {
   }
 }
 
+/** What is announced at a member: the value of each daemon that does, the newest first. */
+export type Announcement = Schemas['PresentMember']['values'][number];
+
+/**
+ * Who is there now, in a namespace that is in memory. What is announced ends with the daemon that it was
+ * announced at: give it a `ttl` and renew it, when it is you who should be alive.
+ */
+export class Presence extends Handle {
+  constructor(place: Place, key: string) { super(place, 'presence', key); }
+
+  async *members(options: CallOptions & { prefix?: string } = {}): AsyncGenerator<{ member: string; values: Announcement[] }, void, undefined> {
+    const { prefix, ...rest } = options;
+    let cursor: string | undefined;
+    do {
+      const res = await this.find({ method: 'GET', path: '', query: { prefix, limit: 1000, cursor }, options: rest });
+      if (!res) return;
+      const page = (await res.json()) as Schemas['Presence'];
+      yield* page.members;
+      cursor = page.next;
+    } while (cursor !== undefined);
+  }
+
+  async get(member: string, options: CallOptions = {}): Promise<Announcement[] | undefined> {
+    const res = await this.find({ method: 'GET', path: `/members/${segment(member)}`, options });
+    return res && ((await res.json()) as Schemas['PresentMember']).values;
+  }
+
+  announce(member: string, value: Json, options: LifetimeOptions = {}): Promise<void> {
+    return this.put(`/members/${segment(member)}`, value, options);
+  }
+
+  /** Takes back what this daemon announced there. */
+  async withdraw(member: string, options: WriteOptions = {}): Promise<void> {
+    await this.send({ method: 'DELETE', path: `/members/${segment(member)}`, options });
+  }
+}
+
 /** One action at one field of a map. */
 export type MapOp = { path: readonly string[] } & (Action | ListAction);
 
 /** Nested fields that hold registers, counters, flags, lists and sets. Counters beyond 2^53−1 in it are strings of digits. */
-export class Map extends Handle {
+export class Map extends Deletable {
   constructor(place: Place, key: string) { super(place, 'maps', key); }
 
   /** The whole as a plain object. One that is too large for that is the problem too-large: page through it. */

@@ -288,6 +288,38 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/ns/{ns}/presence/{key}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get: operations["get-presence"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/ns/{ns}/presence/{key}/members/{member}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get: operations["get-announcement"];
+        put: operations["announce"];
+        post?: never;
+        delete: operations["withdraw"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/ns/{ns}/registers/{key}": {
         parameters: {
             query?: never;
@@ -404,6 +436,12 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        Announcement: {
+            /** Format: date-time */
+            expires?: string;
+            replica: string;
+            value: unknown;
+        };
         BadContextProblem: {
             detail: string;
             /**
@@ -532,7 +570,7 @@ export interface components {
             event: "changed" | "removed" | "conflict" | "bookmark";
             key?: string;
             /** @enum {string} */
-            type?: "bounded" | "counter" | "flag" | "list" | "map" | "register" | "set";
+            type?: "bounded" | "counter" | "flag" | "list" | "map" | "presence" | "register" | "set";
             value?: unknown;
         };
         Changes: {
@@ -684,7 +722,7 @@ export interface components {
         Key: {
             key: string;
             /** @enum {string} */
-            type: "bounded" | "counter" | "flag" | "list" | "map" | "register" | "set";
+            type: "bounded" | "counter" | "flag" | "list" | "map" | "presence" | "register" | "set";
         };
         Keys: {
             feed?: string;
@@ -882,6 +920,26 @@ export interface components {
             title: string;
             /** @enum {string} */
             type: "urn:anabranch:problem:precondition-failed";
+        };
+        Presence: {
+            key: string;
+            members: components["schemas"]["PresenceMember"][];
+            next?: string;
+            /** Format: int64 */
+            size: number;
+            /** @enum {string} */
+            type: "presence";
+        };
+        PresenceMember: {
+            member: string;
+            values: components["schemas"]["Announcement"][];
+        };
+        PresentMember: {
+            key: string;
+            member: string;
+            /** @enum {string} */
+            type: "presence";
+            values: components["schemas"]["Announcement"][];
         };
         Problem: {
             detail: string;
@@ -1733,7 +1791,7 @@ export interface operations {
         parameters: {
             query?: {
                 since?: string;
-                type?: "bounded" | "counter" | "flag" | "list" | "map" | "register" | "set";
+                type?: "bounded" | "counter" | "flag" | "list" | "map" | "presence" | "register" | "set";
                 prefix?: string;
                 include?: "value";
                 limit?: number;
@@ -2144,7 +2202,7 @@ export interface operations {
     "list-keys": {
         parameters: {
             query?: {
-                type?: "bounded" | "counter" | "flag" | "list" | "map" | "register" | "set";
+                type?: "bounded" | "counter" | "flag" | "list" | "map" | "presence" | "register" | "set";
                 prefix?: string;
                 limit?: number;
                 cursor?: string;
@@ -2748,6 +2806,195 @@ export interface operations {
                 ns: string;
                 key: string;
                 path: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            202: {
+                headers: {
+                    "Anabranch-Acks"?: number;
+                    "Anabranch-Context"?: string;
+                    "Preference-Applied"?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            204: {
+                headers: {
+                    "Anabranch-Acks"?: number;
+                    "Anabranch-Context"?: string;
+                    "Preference-Applied"?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["bad-request_bad-context"];
+            403: components["responses"]["forbidden"];
+            404: components["responses"]["namespace-not-found"];
+            412: components["responses"]["precondition-failed"];
+            413: components["responses"]["too-large"];
+            500: components["responses"]["internal"];
+            503: components["responses"]["not-yet-visible_shutting-down_store-busy"];
+            507: components["responses"]["disk-full"];
+        };
+    };
+    "get-presence": {
+        parameters: {
+            query?: {
+                prefix?: string;
+                limit?: number;
+                cursor?: string;
+            };
+            header?: {
+                "Anabranch-Context"?: string;
+                Prefer?: string;
+                "If-Match"?: string;
+                "If-None-Match"?: string;
+            };
+            path: {
+                ns: string;
+                key: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    "Anabranch-Context"?: string;
+                    ETag?: string;
+                    "Preference-Applied"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Presence"];
+                };
+            };
+            304: {
+                headers: {
+                    "Anabranch-Context"?: string;
+                    ETag?: string;
+                    "Preference-Applied"?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["bad-request_bad-context_bad-cursor"];
+            403: components["responses"]["forbidden"];
+            404: components["responses"]["not-found_namespace-not-found"];
+            406: components["responses"]["not-acceptable"];
+            412: components["responses"]["precondition-failed"];
+            413: components["responses"]["too-large"];
+            500: components["responses"]["internal"];
+            503: components["responses"]["not-yet-visible_shutting-down_store-busy"];
+        };
+    };
+    "get-announcement": {
+        parameters: {
+            query?: never;
+            header?: {
+                "Anabranch-Context"?: string;
+                Prefer?: string;
+            };
+            path: {
+                ns: string;
+                key: string;
+                member: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    "Anabranch-Context"?: string;
+                    "Preference-Applied"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PresentMember"];
+                };
+            };
+            400: components["responses"]["bad-request_bad-context"];
+            403: components["responses"]["forbidden"];
+            404: components["responses"]["not-found_namespace-not-found"];
+            406: components["responses"]["not-acceptable"];
+            413: components["responses"]["too-large"];
+            500: components["responses"]["internal"];
+            503: components["responses"]["not-yet-visible_shutting-down_store-busy"];
+        };
+    };
+    announce: {
+        parameters: {
+            query?: {
+                ttl?: string;
+                expires?: string;
+                acks?: number;
+            };
+            header?: {
+                "Anabranch-Context"?: string;
+                Prefer?: string;
+                "If-Match"?: string;
+                "If-None-Match"?: string;
+            };
+            path: {
+                ns: string;
+                key: string;
+                member: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": unknown;
+            };
+        };
+        responses: {
+            202: {
+                headers: {
+                    "Anabranch-Acks"?: number;
+                    "Anabranch-Context"?: string;
+                    "Preference-Applied"?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            204: {
+                headers: {
+                    "Anabranch-Acks"?: number;
+                    "Anabranch-Context"?: string;
+                    "Preference-Applied"?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["bad-request_bad-context"];
+            403: components["responses"]["forbidden"];
+            404: components["responses"]["namespace-not-found"];
+            412: components["responses"]["precondition-failed"];
+            413: components["responses"]["too-large"];
+            415: components["responses"]["unsupported-media-type"];
+            500: components["responses"]["internal"];
+            503: components["responses"]["not-yet-visible_shutting-down_store-busy"];
+            507: components["responses"]["disk-full"];
+        };
+    };
+    withdraw: {
+        parameters: {
+            query?: {
+                acks?: number;
+            };
+            header?: {
+                "Anabranch-Context"?: string;
+                Prefer?: string;
+                "If-Match"?: string;
+                "If-None-Match"?: string;
+            };
+            path: {
+                ns: string;
+                key: string;
+                member: string;
             };
             cookie?: never;
         };

@@ -90,6 +90,21 @@ test('lists', async () => {
   assert.deepEqual(await values(), ['tea', 'rye bread']);
 });
 
+test('presence', async () => {
+  const client = new Client(a.url);
+  await client.createNamespace('live', 'memory');
+  const workers = client.namespace('live').presence('workers');
+  assert.deepEqual(await all(workers.members()), []);
+  await workers.announce('w1', { port: 8080 });
+  await workers.announce('w2', null, { ttl: '1h' });
+  assert.deepEqual((await all(workers.members())).map((m) => m.member), ['w1', 'w2']);
+  assert.deepEqual((await workers.get('w1'))?.map((v) => v.value), [{ port: 8080 }]);
+  await workers.withdraw('w1');
+  assert.equal(await workers.get('w1'), undefined);
+  await client.dropNamespace('live');
+  await assert.rejects(ns.presence('workers').announce('w1', 1), (err) => isProblem(err, 'forbidden'));
+});
+
 test('names', async () => {
   const s = ns.set('a/b %2F?#é\u0000');
   await s.add(['c/d', '\u{1F600}']);
