@@ -72,7 +72,7 @@ if [ -z "$pattern" ]; then exit 0; fi
 go vet -tags e2e ./test/e2e
 go test -tags e2e -c -o "$work/e2e" ./test/e2e
 cd test/e2e
-TMPDIR=$work "$work/e2e" -test.v -test.run "$pattern" -test.timeout 8m -anabranch "$binary" -seed "${SEED:-1}" &
+TMPDIR=$work "$work/e2e" -test.v -test.run "$pattern" -test.timeout 15m -anabranch "$binary" -seed "${SEED:-1}" &
 tests=$!
 cd ../..
 status=0
