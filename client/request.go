@@ -113,7 +113,7 @@ func (c *Client) Stream(ctx context.Context, req Request, w io.Writer) (*Reply, 
 func (c *Client) open(ctx context.Context, req *Request) (resp *http.Response, err error) {
 	c.drawKey(req)
 	err = c.persist(ctx, req, func() (err error) {
-		resp, err = c.send(ctx, req)
+		resp, err = c.send(ctx, req) //nolint:bodyclose // the caller closes it
 		return err
 	})
 	return resp, err
