@@ -74,6 +74,17 @@ func (n *node) boot() {
 	n.store = s
 	n.ns, err = n.store.Namespace(store.Default)
 	n.w.must(err, "namespace of %s", n.id)
+	// What the committer does by itself at a start happens now, before time goes on.
+	if _, err = n.ns.Commit(context.Background(), func(*store.Tx) error { return nil }); n.disk.isDead() {
+		_ = n.store.Close()
+		n.start++
+		n.disk.powerCut(n.w.rng)
+		n.bootAfter(time.Second)
+		return
+	}
+	if !errors.Is(err, store.ErrJoining) {
+		n.w.must(err, "start of %s", n.id)
+	}
 	n.copy = replica.New(n.ns)
 	n.ns.Subscribe(func(c store.Commit) { n.commits = append(n.commits, c) })
 	cfg := n.w.cfg.sync()
