@@ -150,20 +150,7 @@ func (c *cli) listPut() *cobra.Command {
 		Example: `  anabranch list put todo 3fQx '"buy oat milk"'
   anabranch list put todo 3fQx --string 'buy oat milk'`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(args) == 3 {
-				if err := cmd.Flags().Set("value", args[2]); err != nil {
-					return err
-				}
-			}
-			value, err := v.read(cmd, c.in)
-			if err != nil {
-				return err
-			}
-			query, err := d.query()
-			if err != nil {
-				return err
-			}
-			return c.do(cmd, client.Request{Method: "PUT", Path: c.data("lists", args[0], "items", args[1]), Query: query, Body: value}, nil)
+			return c.putValue(cmd, args[2:], &v, &d, "lists", args[0], "items", args[1])
 		},
 	}
 	v.add(cmd)

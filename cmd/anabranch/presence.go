@@ -85,20 +85,7 @@ func (c *cli) presencePut() *cobra.Command {
 		Example: `  anabranch presence put workers w1 '{"port":8080}' --ns live
   anabranch presence put workers w1 --string idle --ttl 1m --ns live`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(args) == 3 {
-				if err := cmd.Flags().Set("value", args[2]); err != nil {
-					return err
-				}
-			}
-			value, err := v.read(cmd, c.in)
-			if err != nil {
-				return err
-			}
-			query, err := d.query()
-			if err != nil {
-				return err
-			}
-			return c.do(cmd, client.Request{Method: "PUT", Path: c.data("presence", args[0], "members", args[1]), Query: query, Body: value}, nil)
+			return c.putValue(cmd, args[2:], &v, &d, "presence", args[0], "members", args[1])
 		},
 	}
 	v.add(cmd)

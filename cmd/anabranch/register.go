@@ -72,25 +72,31 @@ func (c *cli) registerPut() *cobra.Command {
   anabranch register put session --string secret --ttl 15m
   anabranch register put -- temperature -5`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(args) == 2 {
-				if err := cmd.Flags().Set("value", args[1]); err != nil {
-					return err
-				}
-			}
-			value, err := v.read(cmd, c.in)
-			if err != nil {
-				return err
-			}
-			query, err := d.query()
-			if err != nil {
-				return err
-			}
-			return c.do(cmd, client.Request{Method: "PUT", Path: c.data("registers", args[0]), Query: query, Body: value}, nil)
+			return c.putValue(cmd, args[1:], &v, &d, "registers", args[0])
 		},
 	}
 	v.add(cmd)
 	d.add(cmd)
 	return cmd
+}
+
+// putValue writes a value at a path of the namespace: the one that the flags give, or the argument that
+// is left.
+func (c *cli) putValue(cmd *cobra.Command, rest []string, v *valueFlags, d *deadlineFlags, path ...string) error {
+	if len(rest) > 0 {
+		if err := cmd.Flags().Set("value", rest[0]); err != nil {
+			return err
+		}
+	}
+	value, err := v.read(cmd, c.in)
+	if err != nil {
+		return err
+	}
+	query, err := d.query()
+	if err != nil {
+		return err
+	}
+	return c.do(cmd, client.Request{Method: "PUT", Path: c.data(path...), Query: query, Body: value}, nil)
 }
 
 // valueFlags are the ways to give a JSON value.
