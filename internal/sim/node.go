@@ -65,9 +65,7 @@ func (s seeded) Read(p []byte) (int, error) {
 func (n *node) boot() {
 	s, err := store.Open(n.options())
 	if err != nil && n.disk.isDead() {
-		n.start++
-		n.disk.powerCut(n.w.rng)
-		n.bootAfter(time.Second)
+		n.cutAtStart()
 		return
 	}
 	n.w.must(err, "open %s", n.id)
@@ -76,10 +74,8 @@ func (n *node) boot() {
 	n.w.must(err, "namespace of %s", n.id)
 	// What the committer does by itself at a start happens now, before time goes on.
 	if _, err = n.ns.Commit(context.Background(), func(*store.Tx) error { return nil }); n.disk.isDead() {
-		_ = n.store.Close()
-		n.start++
-		n.disk.powerCut(n.w.rng)
-		n.bootAfter(time.Second)
+		_ = n.store.Close() // which has failed
+		n.cutAtStart()
 		return
 	}
 	if !errors.Is(err, store.ErrJoining) {
@@ -98,6 +94,13 @@ func (n *node) boot() {
 	n.engine = peersync.NewEngine(cfg, n.copy.Status())
 	n.reopened()
 	n.handle(peersync.Tick{})
+}
+
+// cutAtStart is a power cut while a node starts.
+func (n *node) cutAtStart() {
+	n.start++
+	n.disk.powerCut(n.w.rng)
+	n.bootAfter(time.Second)
 }
 
 func (n *node) options() store.Options {
