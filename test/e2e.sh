@@ -9,6 +9,8 @@
 #   test/e2e.sh contact      addresses that are taken, namespaces, SIGTERM, full disks
 #   test/e2e.sh presence     what is announced ends with its daemon: stopped, killed, frozen
 #   test/e2e.sh load         real data sets, daemons that start from nothing, imports that are cut off
+#   test/e2e.sh soak         daemons stay as large as they are, while members come and go; SOAK=1h for how long, SOAK_OUT for
+#                            the folder of the samples
 #   test/e2e.sh openapi      requests made from /openapi.json; SEED=7 for others, RUNS=300 for more
 #   test/e2e.sh typescript   the client in clients/typescript
 #
@@ -26,6 +28,7 @@ declare -A parts=(
   [contact]='TestSecondDaemon|TestHostNames|TestNamespaces|TestTerm|TestDiskFull'
   [presence]=TestPresence
   [load]='TestLoad|TestImport'
+  [soak]=TestSoak
 )
 declare -A packages=( # of Node
   [openapi]=test/openapi
@@ -72,7 +75,8 @@ if [ -z "$pattern" ]; then exit 0; fi
 go vet -tags e2e ./test/e2e
 go test -tags e2e -c -o "$work/e2e" ./test/e2e
 cd test/e2e
-TMPDIR=$work "$work/e2e" -test.v -test.run "$pattern" -test.timeout 15m -anabranch "$binary" -seed "${SEED:-1}" &
+TMPDIR=$work "$work/e2e" -test.v -test.run "$pattern" -test.timeout "${TIMEOUT:-15m}" -anabranch "$binary" -seed "${SEED:-1}" \
+  -soak "${SOAK:-20s}" -soak-out "${SOAK_OUT:-}" &
 tests=$!
 cd ../..
 status=0
