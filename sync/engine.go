@@ -49,6 +49,7 @@ type Engine struct {
 // handed is a unit in flight.
 type handed struct {
 	dot   crdt.Dot
+	run   delta.Run // zero if unknown
 	bytes int
 }
 

@@ -37,14 +37,14 @@ func TestPendingGivesCausalOrder(t *testing.T) {
 	hold(&p, unitOf(3, 9, nil), 1, epoch)
 	hold(&p, unitOf(4, 1, nil), 1, epoch) // covered
 	clock := crdt.VersionVector{2: 1, 4: 1}
-	if got := units(p.take(clock, 100)); got != "" {
+	if got := units(p.take(clock, delta.Runs{}, 100)); got != "" {
 		t.Errorf("without 1:1: %s", got)
 	}
 	hold(&p, unitOf(1, 1, nil), 1, epoch)
-	if got := units(p.take(clock, 2)); got != "1:1 2:2" {
+	if got := units(p.take(clock, delta.Runs{}, 2)); got != "1:1 2:2" {
 		t.Errorf("at most 2 bytes: %s", got)
 	}
-	if got := units(p.take(clock, 100)); got != "1:2 1:3" {
+	if got := units(p.take(clock, delta.Runs{}, 100)); got != "1:2 1:3" {
 		t.Errorf("the rest: %s", got)
 	}
 	if p.units != 1 || p.bytes != 1 || clock.Compare(crdt.VersionVector{1: 3, 2: 2, 4: 1}) != crdt.Equal {
@@ -82,7 +82,7 @@ func TestUnitInsideTheClock(t *testing.T) {
 	u.Last = 4
 	hold(&p, u, 1, epoch)
 	clock := crdt.VersionVector{1: 3}
-	if got, bad := p.take(clock, 100); len(got)+len(bad) > 0 || p.units != 0 || clock[1] != 3 {
+	if got, bad := p.take(clock, delta.Runs{}, 100); len(got)+len(bad) > 0 || p.units != 0 || clock[1] != 3 {
 		t.Errorf("took %s, left %d, clock %v", units(got, bad), p.units, clock)
 	}
 }
@@ -97,7 +97,7 @@ func TestWhatKillsAheadIsBad(t *testing.T) {
 	hold(&p, prefix, 1, epoch)
 	hold(&p, unitOf(4, 1, nil), 1, epoch)
 	clock := crdt.VersionVector{1: 1, 2: 5}
-	got, bad := p.take(clock, 100)
+	got, bad := p.take(clock, delta.Runs{}, 100)
 	if units(got, nil) != "4:1" || units(bad, nil) != "1:2 3:1" || p.units != 0 || clock[1] != 1 || clock[3] != 0 {
 		t.Errorf("took %s, bad is %s, %d are left, clock %v", units(got, nil), units(bad, nil), p.units, clock)
 	}
@@ -309,5 +309,19 @@ func TestConfigValidate(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("no word of %s: %v", name, err)
 		}
+	}
+}
+
+// TestPendingKnowsHistories: what waits for a predecessor is no hint of anything when that seq was used
+// again by a later run.
+func TestPendingKnowsHistories(t *testing.T) {
+	first, later := delta.Run{First: 1, Nonce: 1}, delta.Run{First: 2, Nonce: 2}
+	p := pending{maxUnits: 100, maxBytes: 100}
+	for _, w := range []waiting{{unit: unitOf(1, 3, nil), run: first}, {unit: unitOf(1, 2, nil), run: later}, {unit: unitOf(2, 2, nil), run: first}} {
+		p.add(&w)
+	}
+	clock := crdt.VersionVector{1: 1, 2: 1}
+	if got := units(p.take(clock, delta.Runs{1: first, 2: first}, 100)); got != "1:2 2:2" || p.units != 0 {
+		t.Errorf("took %s, %d are left", got, p.units)
 	}
 }

@@ -3,6 +3,7 @@ package sync
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -184,12 +185,21 @@ func (e *Engine) drain(now time.Time) {
 	if e.pend.units == 0 || now.Before(e.applyAfter) || e.backlogged() {
 		return
 	}
-	ready, bad := e.pend.take(e.mirror, e.cfg.MaxPendingBytes-e.inflightBytes)
+	runs := maps.Clone(e.st.Runs)
+	if runs == nil {
+		runs = delta.Runs{}
+	}
+	for _, h := range e.inflight {
+		if h.run != (delta.Run{}) {
+			runs[h.dot.Replica] = h.run
+		}
+	}
+	ready, bad := e.pend.take(e.mirror, runs, e.cfg.MaxPendingBytes-e.inflightBytes)
 	for _, w := range bad {
 		e.disconnect(w.from, fmt.Errorf("%w: unit %v:%d kills ahead of its dependencies", ErrMalformed, w.unit.Origin, w.unit.First))
 	}
 	for _, w := range ready {
-		e.inflight = append(e.inflight, handed{dot: crdt.Dot{Replica: w.unit.Origin, Seq: w.unit.Last}, bytes: w.bytes})
+		e.inflight = append(e.inflight, handed{dot: crdt.Dot{Replica: w.unit.Origin, Seq: w.unit.Last}, run: w.run, bytes: w.bytes})
 		e.inflightBytes += w.bytes
 	}
 	if len(ready) > 0 && len(e.inflight) == len(ready) {

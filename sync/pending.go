@@ -58,9 +58,10 @@ func (p *pending) add(w *waiting) {
 }
 
 // take removes and returns units that can be applied in this order at clock, which it raises,
-// at most maxBytes of them (but one in any case), and drops what clock covers. What is next and may
-// never be applied is bad.
-func (p *pending) take(clock crdt.VersionVector, maxBytes int) (out, bad []*waiting) {
+// at most maxBytes of them (but one in any case), and drops what clock covers, and what follows in another
+// history than that of the clock: runs are those that issued its components, as far as they are known, and are
+// brought along. What is next and may never be applied is bad.
+func (p *pending) take(clock crdt.VersionVector, runs delta.Runs, maxBytes int) (out, bad []*waiting) {
 	for progress := true; progress && maxBytes > 0; {
 		progress = false
 		for _, r := range slices.Sorted(maps.Keys(p.queues)) {
@@ -77,6 +78,13 @@ func (p *pending) take(clock crdt.VersionVector, maxBytes int) (out, bad []*wait
 						n++
 						continue
 					}
+					if !follows(q[n].run, runs[r]) {
+						n++ // its predecessor was lost, and its seq used again: no hint of anything
+						continue
+					}
+					if q[n].run != (delta.Run{}) {
+						runs[r] = q[n].run
+					}
 					clock[r] = u.Last
 					maxBytes -= q[n].bytes
 					out = append(out, q[n])
@@ -88,6 +96,12 @@ func (p *pending) take(clock crdt.VersionVector, maxBytes int) (out, bad []*wait
 		}
 	}
 	return out, bad
+}
+
+// follows reports whether a run may issue a seq behind one of the run before, in one history. The zero run is
+// not known.
+func follows(run, before delta.Run) bool {
+	return run == (delta.Run{}) || run == before || run.First > before.First
 }
 
 // killsAhead reports whether u, which is next at clock, kills what its origin cannot have seen: its
