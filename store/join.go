@@ -112,6 +112,10 @@ func (n *Namespace) Stage(entries []crdt.Entry) error {
 	if b.Len() == 0 {
 		return nil
 	}
+	if n.stagedOf.moved {
+		b.Put(n.keys.stagedOf(), n.stagedOf.append(nil))
+		n.stagedOf.moved = false
+	}
 	if err := applySync(n.backend, &b); err != nil {
 		return err
 	}
@@ -308,7 +312,7 @@ func (n *Namespace) endJoin(g *group, j *stateJoin) error {
 	}
 	delete(g.since, n.c.Replica)
 	for r, run := range j.Runs {
-		g.learnRun(g.runs, r, run, g.clock[r])
+		g.learnRun(r, run, g.clock[r])
 	}
 	for r, runs := range j.Past {
 		for _, run := range runs {

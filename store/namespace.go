@@ -58,6 +58,7 @@ type Namespace struct {
 	staged   *delta.DotSet
 	// stagedBytes is about the size of their values; after a restart that of all that is encoded.
 	stagedBytes int
+	stagedOf    stagedHistory
 
 	spaceMu sync.Mutex
 	space   diskLevel
@@ -170,6 +171,9 @@ func (n *Namespace) load() error {
 		return err
 	}
 	if c.held, err = readHeld(n.backend, n.keys); err != nil {
+		return err
+	}
+	if n.stagedOf, err = readStagedHistory(n.backend, n.keys); err != nil {
 		return err
 	}
 	c.hlc = crdt.HLC{Last: c.meta.HLC, MaxAhead: n.opts.MaxAhead}

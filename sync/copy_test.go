@@ -197,12 +197,17 @@ func (c *memCopy) trim(n int) {
 
 // Begin implements Sink.
 func (c *memCopy) Begin() (SinkState, error) {
+	c.begun = SinkState{Status: c.status(), Live: c.live()}
+	return c.begun, nil
+}
+
+// Cached implements Sink. Nothing here is ever rolled back.
+func (c *memCopy) Cached(crdt.VersionVector, delta.Runs, delta.Past) (*delta.DotSet, error) {
 	cached := delta.NewDotSet()
 	for d := range c.staged {
 		cached.Add(d)
 	}
-	c.begun = SinkState{Status: c.status(), Live: c.live(), Cached: cached}
-	return c.begun, nil
+	return cached, nil
 }
 
 // Stage implements Sink.

@@ -42,6 +42,9 @@ func bulkEntry(d crdt.Dot) crdt.Entry {
 }
 
 func (b *bulk) Begin() (SinkState, error) { return SinkState{Status: b.st, Live: b.live.Clone()}, nil }
+func (b *bulk) Cached(crdt.VersionVector, delta.Runs, delta.Past) (*delta.DotSet, error) {
+	return nil, nil
+}
 func (b *bulk) Stage(es []crdt.Entry) error {
 	b.staged += len(es)
 	return nil

@@ -76,9 +76,6 @@ func (p *PullSession) Start() (out [][]byte, err error) {
 		p.phase = pullEnded
 		return nil, err
 	}
-	if p.cached = p.st.Cached; p.cached == nil {
-		p.cached = delta.NewDotSet()
-	}
 	p.runs = p.st.toldRuns()
 	digest := p.st.Digest
 	return encodeAll(&message{kind: kindRequest, clockHash: hashClock(p.st.Clock), runsHash: hashRuns(p.runs),
@@ -162,6 +159,13 @@ func (p *PullSession) offer(m *message) ([][]byte, error) {
 	mismatch := order == crdt.Equal && (len(m.digest) == 0 || delta.Digest(m.digest) != p.st.Digest)
 	if !mismatch && (order == crdt.Equal || order == crdt.After) {
 		return p.finish(), nil
+	}
+	var err error
+	if p.cached, err = p.sink.Cached(p.c2, p.runs2, p.past2); err != nil {
+		return nil, err
+	}
+	if p.cached == nil {
+		p.cached = delta.NewDotSet()
 	}
 	p.phase = pullMode
 	if mismatch {

@@ -36,8 +36,6 @@ type SinkState struct {
 	Status
 	// Live holds the live dots at Clock.
 	Live *delta.DotSet
-	// Cached holds the dots whose entries were staged before and are still there; nil is empty.
-	Cached *delta.DotSet
 }
 
 // Sink is the copy that a pull repairs. Writes, local or from gossip, go on while a pull runs.
@@ -45,6 +43,10 @@ type Sink interface {
 	// Begin returns the present state. A session calls it at its start, and may call it again
 	// for a newer look; the first one stays the session's c1.
 	Begin() (SinkState, error)
+	// Cached returns the dots whose entries were staged before and may stand for those of a sender with this
+	// clock, and these runs and past runs; nil is empty. What was staged under runs that contradict them is
+	// forgotten: it is of another history, in which the same dots name something else.
+	Cached(to crdt.VersionVector, runs delta.Runs, past delta.Past) (*delta.DotSet, error)
 	// Stage keeps entries by dot until a flip takes them, also across sessions. It may forget
 	// them between sessions, never within one.
 	Stage([]crdt.Entry) error

@@ -87,7 +87,11 @@ func (s *sink) Begin() (peersync.SinkState, error) {
 	if err != nil {
 		return peersync.SinkState{}, err
 	}
-	return peersync.SinkState{Status: StatusOf(status), Live: live, Cached: s.ns.Staged()}, nil
+	return peersync.SinkState{Status: StatusOf(status), Live: live}, nil
+}
+
+func (s *sink) Cached(to crdt.VersionVector, runs delta.Runs, past delta.Past) (*delta.DotSet, error) {
+	return s.ns.StagedOf(to, runs, past)
 }
 
 func (s *sink) Stage(es []crdt.Entry) error { return s.ns.Stage(es) }

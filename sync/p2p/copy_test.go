@@ -255,11 +255,17 @@ func (c *memCopy) Sink(context.Context) peersync.Sink { return memSink{c} }
 func (s memSink) Begin() (peersync.SinkState, error) {
 	s.c.mu.Lock()
 	defer s.c.mu.Unlock()
+	return peersync.SinkState{Status: s.c.status(), Live: live(s.c.state)}, nil
+}
+
+func (s memSink) Cached(crdt.VersionVector, delta.Runs, delta.Past) (*delta.DotSet, error) {
+	s.c.mu.Lock()
+	defer s.c.mu.Unlock()
 	cached := delta.NewDotSet()
 	for d := range s.c.staged {
 		cached.Add(d)
 	}
-	return peersync.SinkState{Status: s.c.status(), Live: live(s.c.state), Cached: cached}, nil
+	return cached, nil
 }
 
 func (s memSink) Stage(es []crdt.Entry) error {
