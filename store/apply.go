@@ -118,22 +118,24 @@ func (g *group) applyUnit(u delta.Unit, run delta.Run) error {
 			return err
 		} else if large {
 			g.large = &largeChange{Unit: &u, Runs: delta.Runs{}}
-			g.learnRun(g.large.Runs, u.Origin, run, u.Last)
+			if run != (delta.Run{}) {
+				g.large.Runs[u.Origin] = run
+			}
 			return nil
 		}
 	}
-	g.learnRun(g.runs, u.Origin, run, u.Last)
+	g.learnRun(u.Origin, run, u.Last)
 	return g.join(u)
 }
 
 // learnRun takes over what a peer tells of a replica's latest run: a later one than was known,
 // and not before the clock covers its first seq.
-func (g *group) learnRun(into delta.Runs, r crdt.ReplicaID, run delta.Run, seq uint64) {
+func (g *group) learnRun(r crdt.ReplicaID, run delta.Run, seq uint64) {
 	known := g.latestRun(r)
 	if known.First < run.First && run.First <= seq && r != g.n.c.Replica {
 		g.passed[r] = append(g.passed[r], issuer{r, known})
 		g.remember(r, known)
-		into[r] = run
+		g.runs[r] = run
 	}
 }
 

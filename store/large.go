@@ -128,7 +128,7 @@ func (n *Namespace) runUnit(l largeChange) error {
 	g.amounts, g.taken = l.Amounts, l.Taken
 	g.putSides(l.Sides)
 	for r, run := range l.Runs {
-		g.runs[r] = run
+		g.learnRun(r, run, l.Unit.Last)
 	}
 	g.side.Delete(n.keys.redo())
 	if err := g.joinRest(*l.Unit); err != nil {
