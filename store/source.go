@@ -96,7 +96,7 @@ func (s *Source) Past() delta.Past {
 		return s.v.past
 	}
 	past := maps.Clone(s.v.past)
-	past[s.v.replica] = s.v.ownRuns[max(0, len(s.v.ownRuns)-1-delta.MaxPast) : len(s.v.ownRuns)-1]
+	past[s.v.replica] = ownPast(s.v.ownRuns)
 	return past
 }
 

@@ -183,15 +183,42 @@ func (s *Store) renewReplicas() error {
 		if err != nil {
 			return nil //nolint:nilerr // its open reports it, and sets this copy alone aside
 		}
+		var b Batch
+		if err := keepRuns(s.disk, keys, m, &b); err != nil {
+			return err
+		}
 		if m.Replica, err = newReplicaID(s.opts.Rand); err != nil {
 			return err
 		}
 		m.OwnRuns = nil
-		var b Batch
 		b.Put(keys.meta(), appendMeta(nil, m))
 		b.Delete(keys.held()) // of the former id
 		return applySync(s.disk, &b)
 	})
+}
+
+// keepRuns has a copy that goes on under another id know the runs of the former one as those of any other:
+// whoever heals a fork of it may ask.
+func keepRuns(disk Backend, keys keyspace, m meta, b *Batch) error {
+	if len(m.OwnRuns) < 2 {
+		return nil // the latest stands with the clock
+	}
+	v, ok, err := disk.Get(keys.clock(m.Replica))
+	if err != nil || !ok {
+		return err
+	}
+	c, err := decodeComponent(v)
+	if err != nil {
+		return nil //nolint:nilerr // its open reports it, and sets this copy alone aside
+	}
+	c.Past = ownPast(m.OwnRuns)
+	b.Put(keys.clock(m.Replica), appendComponent(nil, c))
+	return nil
+}
+
+// ownPast is what is told of own runs before the latest.
+func ownPast(runs []delta.Run) []delta.Run {
+	return runs[max(0, len(runs)-1-delta.MaxPast) : len(runs)-1]
 }
 
 // Copied reports whether the data directory proved to be a copy of another, in this Open or in
