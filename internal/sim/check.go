@@ -24,7 +24,7 @@ func (w *World) checkNode(n *node) {
 	w.must(err, "source of %s", n.id)
 	defer s.Close()
 	st := s.Status()
-	w.advance(&n.oracle, st.Clock)
+	w.advance(n, st.Clock)
 	if n.oracle.Clock.Compare(st.Clock) != crdt.Equal {
 		w.fail("%s: I4: clock %v is not closed or stands inside a unit: the reference gets to %v", n.id, st.Clock, n.oracle.Clock)
 	}
@@ -69,7 +69,7 @@ func (w *World) checkReader(n *node) {
 	w.must(err, "view of %s", n.id)
 	defer v.Close()
 	w.res.Checks++
-	if diff := difference(w.read(v).String(), w.history.at(v.Clock()).String()); diff != "" {
+	if diff := difference(w.read(v).String(), w.history.at(v.Clock(), n.alone()).String()); diff != "" {
 		w.fail("%s: at %v a reader sees what is marked with +, and must see what is marked with -:\n%s", n.id, v.Clock(), diff)
 	}
 	w.checkHeads(v)

@@ -39,6 +39,31 @@ type transaction struct {
 	before crdt.VersionVector
 	ops    []op
 	marker crdt.Path // a member that nothing else touches, by which its unit is known; "" for none
+	// branch, if not nil, is where it was written, at was: on one side of a fork. Its end is then where it was
+	// written again, and lies behind everything before that.
+	branch *branch
+	was    crdt.Dot
+}
+
+// covers reports whether a clock covers a transaction. A clock of a branch means by the seqs of its id those
+// that were written there.
+func covers(clock crdt.VersionVector, b *branch, t *transaction) bool {
+	if t.branch != nil && t.branch == b {
+		return clock[t.was.Replica] >= t.was.Seq
+	}
+	seq := clock[t.end.Replica]
+	if b != nil && t.end.Replica == b.id {
+		seq = min(seq, b.fork-1)
+	}
+	return seq >= t.end.Seq
+}
+
+// author is the id under which o was written, as the author of t knows it.
+func (t *transaction) author(o *transaction) crdt.ReplicaID {
+	if o.branch != nil && o.branch == t.branch {
+		return o.was.Replica
+	}
+	return o.end.Replica
 }
 
 // history is every transaction. It is the reference for what readers see: values follow from who
@@ -51,7 +76,7 @@ func newHistory() *history { return &history{} }
 
 // put adds a transaction. One that changed nothing has no unit, and the next one takes its place.
 func (h *history) put(t *transaction) {
-	i := slices.IndexFunc(h.all, func(o *transaction) bool { return o.end == t.end })
+	i := slices.IndexFunc(h.all, func(o *transaction) bool { return o.end == t.end && o.branch == t.branch && o.was == t.was })
 	if i >= 0 {
 		h.all[i] = t
 		return
@@ -71,10 +96,10 @@ func (d done) saw(o done) bool {
 	if d.t == o.t {
 		return o.at < d.at
 	}
-	if d.t.before[o.t.end.Replica] < o.t.end.Seq {
+	if !covers(d.t.before, d.t.branch, o.t) {
 		return false
 	}
-	return d.seen == nil || d.seen[o.t.end.Replica] >= o.t.end.Seq
+	return d.seen == nil || covers(d.seen, d.t.branch, o.t)
 }
 
 // takes reports whether d removes, resets or overwrites what stands at a path.
@@ -95,12 +120,12 @@ type values struct {
 	counters  map[crdt.Path]int64    // those with increments that no reset saw
 }
 
-// at evaluates the history at a clock.
-func (h *history) at(clock crdt.VersionVector) values {
+// at evaluates the history at a clock, of a branch or, as a rule, of none.
+func (h *history) at(clock crdt.VersionVector, b *branch) values {
 	v := values{map[crdt.Path]bool{}, map[crdt.Path][]string{}, map[crdt.Path]int64{}}
 	var makers, takers []done
 	for _, t := range h.all {
-		if clock[t.end.Replica] < t.end.Seq {
+		if !covers(clock, b, t) {
 			continue
 		}
 		for i, o := range t.ops {
@@ -150,10 +175,10 @@ func taken(t, m done, makers []done) bool {
 		return false
 	}
 	return !slices.ContainsFunc(makers, func(o done) bool {
-		if o.what != increment || o.path != m.path || o.t.end.Replica != m.t.end.Replica {
+		if o.what != increment || o.path != m.path || t.t.author(o.t) != t.t.author(m.t) {
 			return false
 		}
-		held := o.t == t.t && o.at < t.at || o.t != t.t && t.t.before[o.t.end.Replica] >= o.t.end.Seq
+		held := o.t == t.t && o.at < t.at || o.t != t.t && covers(t.t.before, t.t.branch, o.t)
 		return held && (o.t == t.t || !t.saw(o))
 	})
 }

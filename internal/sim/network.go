@@ -76,6 +76,9 @@ func (w *World) send(l *link, do func()) {
 
 // hears reports whether both nodes run and what b says reaches a.
 func (w *World) hears(a, b *node) bool {
+	if a.branch != nil || b.branch != nil {
+		return a.up && b.up && (a.contact == b || b.contact == a)
+	}
 	return a != b && a.up && b.up && a.side == b.side && !w.blocked[[2]peersync.PeerID{b.id, a.id}]
 }
 

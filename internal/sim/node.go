@@ -49,6 +49,10 @@ type node struct {
 	oracle crdt.State // what the store must hold
 	// unknown is a transaction that a crash has left without an answer.
 	unknown *transaction
+	// branch is what it has written since its disk was rolled back unnoticed, until that is healed. Until then it
+	// hears only contact, and before that nobody.
+	branch  *branch
+	contact *node
 }
 
 // seeded makes ids and nonces repeat.
@@ -81,19 +85,24 @@ func (n *node) boot() {
 	if !errors.Is(err, store.ErrJoining) {
 		n.w.must(err, "start of %s", n.id)
 	}
+	n.start++
+	n.begin()
+	n.reopened()
+	n.handle(peersync.Tick{})
+}
+
+// begin starts an engine for a copy.
+func (n *node) begin() {
 	n.copy = replica.New(n.ns)
 	n.ns.Subscribe(func(c store.Commit) { n.commits = append(n.commits, c) })
 	cfg := n.w.cfg.sync()
 	cfg.Seed = n.w.rng.Uint64()
-	n.up, n.busy, n.applies, n.commits, n.pull = true, false, nil, nil, nil
-	n.start++
+	n.up, n.busy, n.applies, n.commits, n.pull, n.wake = true, false, nil, nil, nil, time.Time{}
 	n.links, n.noticed = map[peersync.PeerID]*link{}, map[peersync.PeerID]time.Time{}
 	if n.ns.Err() != nil { // set aside
 		n.oracle, n.acked = crdt.NewState(), nil
 	}
 	n.engine = peersync.NewEngine(cfg, n.copy.Status())
-	n.reopened()
-	n.handle(peersync.Tick{})
 }
 
 // cutAtStart is a power cut while a node starts.
@@ -132,6 +141,7 @@ func (n *node) reopened() {
 	n.unknown = nil // it did not survive, unless it is known by now
 	n.told(clock)
 	n.w.checkNode(n)
+	n.mended()
 }
 
 // told notes a clock that others may hear of.
@@ -180,13 +190,14 @@ func (n *node) settle() {
 	n.commits = nil
 	for _, c := range commits {
 		own := replica.OwnUnits(c)
-		n.w.record(own)
+		n.w.record(n, own)
 		n.told(c.Status.Clock)
 		n.handle(peersync.Committed{Status: replica.StatusOf(c.Status), Units: own, Local: len(own) > 0})
 	}
 	if len(commits) > 0 {
 		n.w.checkNode(n)
 	}
+	n.mended()
 }
 
 func (n *node) peerUp(b *node)   { n.handle(peersync.PeerUp{Peer: b.id}) }
@@ -245,6 +256,9 @@ func (n *node) do(a peersync.Action) {
 	case peersync.Held:
 		n.copy.Held(a.Seq)
 	case peersync.Alarm:
+		if n.w.expects(n, a) {
+			return
+		}
 		n.w.fail("%s: alarm %s: %s", n.id, a.Kind, a.Text)
 	case peersync.Disconnect:
 		n.w.fail("%s: disconnects %s: %v", n.id, a.Peer, a.Reason)

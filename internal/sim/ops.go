@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"slices"
 
@@ -112,8 +113,8 @@ func (n *node) seen(rng *rand.Rand) crdt.VersionVector {
 // commit runs operations in a transaction, and returns the clock that covers it; nil when it was
 // refused, or when nobody knows what became of it.
 func (n *node) commit(ops []op) crdt.VersionVector {
-	t := &transaction{ops: ops}
-	if n.disk.armed() {
+	t := &transaction{ops: ops, branch: n.alone()}
+	if n.disk.armed() || t.branch != nil {
 		n.w.markers++
 		t.marker = crdt.Object(crdt.Set, "marks").Leaf(crdt.Set).Member(fmt.Sprint(n.w.markers))
 		t.ops = append(ops, op{what: add, path: t.marker})
@@ -135,6 +136,9 @@ func (n *node) commit(ops []op) crdt.VersionVector {
 		return nil
 	})
 	t.end = crdt.Dot{Replica: self, Seq: t.before[self] + 1}
+	if t.branch != nil {
+		t.was, t.end.Seq = t.end, math.MaxUint64
+	}
 	switch {
 	case n.disk.isDead():
 		if t.before != nil && err != nil {
@@ -159,6 +163,9 @@ func (w *World) resolve(n *node) {
 		return
 	}
 	u, ok := w.units.at(t.end)
+	if t.branch != nil {
+		u, ok = t.branch.at(t.was)
+	}
 	if ok && slices.ContainsFunc(u.Entries, func(e crdt.Entry) bool { return e.Path == t.marker }) {
 		w.history.put(t)
 		n.unknown = nil
@@ -230,12 +237,28 @@ func arrangeList(tx *store.Tx, leaf crdt.Path, dice int64) error {
 type client struct {
 	name  string
 	token crdt.VersionVector
-	mine  []crdt.Path // members that it has added, and nobody else touches
+	mine  []mine
+}
+
+// mine is a member that a client has added, and nobody else touches, and where that was done.
+type mine struct {
+	path crdt.Path
+	at   crdt.Dot
+}
+
+// forget has a client begin with a fresh token when something that it has seen is lost.
+func (c *client) forget(lost func(crdt.Dot) bool) {
+	for r, seq := range c.token {
+		if lost(crdt.Dot{Replica: r, Seq: seq}) {
+			c.token, c.mine = nil, slices.DeleteFunc(c.mine, func(m mine) bool { return lost(m.at) })
+			return
+		}
+	}
 }
 
 // call is one request of a client: it looks for all that it has written, and writes one more.
 func (c *client) call(n *node, rng *rand.Rand) {
-	if !n.up || !n.healthy() {
+	if !n.up || !n.healthy() || n.branch != nil { // on one side of a fork a token means something else
 		return
 	}
 	ctx, cancel := context.WithCancel(context.Background())
@@ -245,9 +268,9 @@ func (c *client) call(n *node, rng *rand.Rand) {
 	}
 	v, err := n.ns.View(context.Background())
 	n.w.must(err, "view of %s", n.id)
-	for _, p := range c.mine {
-		if es, err := v.Entries(p); err != nil || len(es) == 0 {
-			n.w.fail("%s has the token of %s and lacks what it wrote at %q (%v)", n.id, c.name, p, err)
+	for _, m := range c.mine {
+		if es, err := v.Entries(m.path); err != nil || len(es) == 0 {
+			n.w.fail("%s has the token of %s and lacks what it wrote at %q (%v)", n.id, c.name, m.path, err)
 		}
 	}
 	if !v.Clock().CoversAll(c.token) {
@@ -257,6 +280,7 @@ func (c *client) call(n *node, rng *rand.Rand) {
 	v.Close()
 	p := crdt.Object(crdt.Set, c.name).Leaf(crdt.Set).Member(fmt.Sprint(rng.Uint64()))
 	if clock := n.commit([]op{{what: add, path: p}}); clock != nil {
-		c.token, c.mine = clock, append(c.mine, p)
+		self := n.ns.Replica()
+		c.token, c.mine = clock, append(c.mine, mine{p, crdt.Dot{Replica: self, Seq: clock[self]}})
 	}
 }

@@ -1,7 +1,9 @@
 package sim
 
 import (
+	"encoding/json"
 	"fmt"
+	"hash/fnv"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -14,8 +16,8 @@ import (
 type Config struct {
 	Seed             uint64
 	Nodes            int
-	Steps            [kinds]int // how often each kind of step happens
-	LossPercent      int        // of gossip messages
+	Steps            Steps // how often each kind of step happens
+	LossPercent      int   // of gossip messages
 	DuplicatePercent int
 	CutPercent       int // of sessions
 	// LargeEntries, MaxLogBytes, LogMaxDots and ChunkBytes are small, so that redo records,
@@ -24,9 +26,41 @@ type Config struct {
 	MaxLogBytes  uint64
 	LogMaxDots   uint64
 	ChunkBytes   int
-	// Only, if not nil, are the steps that happen, by their number in the plan: the others are
+	// Only, if not nil, are the steps that happen, by their names: the others are
 	// left out. It makes small cases of large ones.
-	Only []int
+	Only []string
+}
+
+// Steps counts steps by their kind. In JSON it is an object with the names of those that happen, so that
+// a configuration that was kept means the same when there are more kinds.
+type Steps [kinds]int
+
+// MarshalJSON implements json.Marshaler.
+func (s Steps) MarshalJSON() ([]byte, error) {
+	named := map[string]int{}
+	for k, n := range s {
+		if n > 0 {
+			named[kind(k).String()] = n
+		}
+	}
+	return json.Marshal(named)
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (s *Steps) UnmarshalJSON(b []byte) error {
+	var named map[string]int
+	if err := json.Unmarshal(b, &named); err != nil {
+		return err
+	}
+	*s = Steps{}
+	for name, n := range named {
+		k := slices.Index(kindNames[:], name)
+		if k < 0 {
+			return fmt.Errorf("sim: no kind of step is called %q", name)
+		}
+		s[k] = n
+	}
+	return nil
 }
 
 // kind is what a step does.
@@ -49,11 +83,12 @@ const (
 	full                  // a disk is full, for a while
 	skew                  // a wall clock jumps, by up to years
 	months                // a node is away for months
+	fork                  // a disk is rolled back unnoticed, and written on
 	kinds
 )
 
 var kindNames = [kinds]string{"write", "call", "partition", "oneWay", "flap", "restart", "crash", "rot", "restore", "clone",
-	"join", "leave", "full", "skew", "months"}
+	"join", "leave", "full", "skew", "months", "fork"}
 
 // String returns the name.
 func (k kind) String() string { return kindNames[k] }
@@ -63,10 +98,21 @@ const (
 	maxNodes = 6
 )
 
+// stream is a source of randomness of its own for everything that has a name: a new kind of step
+// changes nothing of the others.
+func stream(seed uint64, name string, number int) *rand.Rand {
+	h := fnv.New64a()
+	fmt.Fprint(h, name, ".", number)
+	return rand.New(rand.NewPCG(seed, h.Sum64()))
+}
+
+// most is how often a kind of trouble happens at most.
+var most = Steps{partition: 5, oneWay: 4, flap: 3, restart: 8, crash: 8, rot: 2, restore: 2, clone: 1, join: 2, leave: 1, full: 3, skew: 4, months: 1, fork: 2}
+
 // ConfigOf draws a world from a seed. Each world has some kinds of trouble and not others: all at
 // once hide each other (Groce et al., "Swarm Testing", ISSTA 2012).
 func ConfigOf(seed uint64) Config {
-	rng := rand.New(rand.NewPCG(seed, 0))
+	rng := stream(seed, "world", 0)
 	cfg := Config{
 		Seed: seed, Nodes: 2 + rng.IntN(3),
 		LossPercent: rng.IntN(60), DuplicatePercent: rng.IntN(40), CutPercent: rng.IntN(60),
@@ -76,27 +122,31 @@ func ConfigOf(seed uint64) Config {
 		ChunkBytes:   []int{100, 1000, 256 << 10}[rng.IntN(3)],
 	}
 	cfg.Steps[write], cfg.Steps[call] = 30+rng.IntN(50), rng.IntN(20)
-	most := [kinds]int{partition: 5, oneWay: 4, flap: 3, restart: 8, crash: 8, rot: 2, restore: 2, clone: 1, join: 2, leave: 1, full: 3, skew: 4, months: 1}
-	for k := partition; k < kinds; k++ {
-		if n := rng.IntN(most[k] + 1); rng.IntN(3) == 0 || k <= restart {
-			cfg.Steps[k] = n
+	for k, n := range most {
+		rng := stream(seed, "number of "+kind(k).String(), 0)
+		if n = rng.IntN(n + 1); rng.IntN(3) == 0 || kind(k) <= restart {
+			cfg.Steps[k] += n
 		}
 	}
-	if cfg.Steps[crash] > 0 {
-		cfg.MaxLogBytes = 1 << 20 // the reference reads there what was written and not answered
+	if cfg.Steps[crash] > 0 || cfg.Steps[fork] > 0 {
+		// The reference reads there what was written and not answered, and healing what was added to counters.
+		cfg.MaxLogBytes = 1 << 20
 	}
 	return cfg
 }
 
 // step is one thing that happens. Its own source of randomness keeps it as it is when others are left out.
 type step struct {
-	number int
 	kind   kind
+	number int // among those of its kind
 	at     time.Duration
 	rng    *rand.Rand
 }
 
-func (s step) String() string { return fmt.Sprintf("%d: %v %s", s.number, s.at, s.kind) }
+// name tells the step from all others of a plan.
+func (s step) name() string { return fmt.Sprint(s.kind, ".", s.number) }
+
+func (s step) String() string { return fmt.Sprintf("%v %s", s.at, s.name()) }
 
 // span is the virtual time until the heal.
 func (c Config) span() time.Duration {
@@ -105,22 +155,20 @@ func (c Config) span() time.Duration {
 
 // plan draws what will happen.
 func (c Config) plan() []step {
-	rng := rand.New(rand.NewPCG(c.Seed, 2))
 	var steps []step
 	for k, n := range c.Steps {
-		for range n {
-			steps = append(steps, step{kind: kind(k), at: time.Duration(rng.Int64N(int64(c.span())))})
+		for i := range n {
+			s := step{kind: kind(k), number: i}
+			if c.Only != nil && !slices.Contains(c.Only, s.name()) {
+				continue
+			}
+			s.rng = stream(c.Seed, s.kind.String(), i)
+			s.at = time.Duration(s.rng.Int64N(int64(c.span())))
+			steps = append(steps, s)
 		}
 	}
 	slices.SortStableFunc(steps, func(a, b step) int { return int(a.at - b.at) })
-	kept := steps[:0]
-	for i, s := range steps {
-		s.number, s.rng = i, rand.New(rand.NewPCG(c.Seed, uint64(1000+i)))
-		if c.Only == nil || slices.Contains(c.Only, i) {
-			kept = append(kept, s)
-		}
-	}
-	return kept
+	return steps
 }
 
 // sync returns the configuration of engines and sessions.
@@ -135,9 +183,9 @@ func (c Config) sync() peersync.Config {
 func Shrink(c Config, tries int, fails func(Config) bool) Config {
 	only := c.Only
 	if only == nil {
-		only = []int{}
+		only = []string{}
 		for _, s := range c.plan() {
-			only = append(only, s.number)
+			only = append(only, s.name())
 		}
 	}
 	for size := max(1, len(only)/2); size >= 1; size /= 2 {

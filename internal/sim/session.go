@@ -76,6 +76,11 @@ func (w *World) toServer(s *session, m []byte) {
 		return
 	}
 	if err != nil {
+		if errors.Is(err, peersync.ErrFork) && s.server.alone() != nil {
+			w.cut(s)
+			s.server.handle(peersync.Served{Peer: s.puller.id, Err: err})
+			return
+		}
 		if s.server.ns.Err() == nil {
 			w.fail("%s: serving %s: %v", s.server.id, s.puller.id, err)
 		}
@@ -109,7 +114,7 @@ func (w *World) end(s *session, err error) {
 	s.serve.Close()
 	if a := s.puller; a.up && a.start == s.starts[0] {
 		a.pull = nil
-		if err != nil && !errors.Is(err, errCut) && !errors.Is(err, store.ErrDiskFull) {
+		if err != nil && !errors.Is(err, errCut) && !errors.Is(err, store.ErrDiskFull) && !w.parted(a, s.server) {
 			w.fail("%s: pulling from %s: %v", a.id, s.server.id, err)
 		}
 		a.handle(peersync.Pulled{Peer: s.server.id, Err: err})

@@ -1,10 +1,14 @@
 package sim
 
 import (
+	"bufio"
+	"encoding/json"
 	"flag"
 	"fmt"
-	"strconv"
+	"os"
+	"runtime"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -12,25 +16,87 @@ var (
 	seeds = flag.Int("sim.seeds", 150, "how many seeds to run")
 	first = flag.Uint64("sim.first", 1, "the first seed")
 	tries = flag.Int("sim.shrink", 400, "how many runs to spend on a smaller case of a failure")
-	only  = flag.String("sim.only", "", "numbers of the steps of the plan that happen, all others are left out")
+	only  = flag.String("sim.only", "", "names of the steps of the plan that happen, all others are left out")
 )
+
+// run plays worlds, as many at a time as there are processors, until one fails. It returns what they went
+// through, and of those that failed the first.
+func run(t *testing.T, worlds []Config) (total Result, failed *Config, err error) {
+	var mu sync.Mutex
+	var all sync.WaitGroup
+	next := 0
+	take := func() (int, bool) {
+		mu.Lock()
+		defer mu.Unlock()
+		next++
+		return next - 1, next <= len(worlds) && failed == nil
+	}
+	at := len(worlds)
+	for range runtime.GOMAXPROCS(0) {
+		all.Go(func() {
+			for i, ok := take(); ok; i, ok = take() {
+				res, rerr := Run(worlds[i], t.TempDir())
+				mu.Lock()
+				if total.add(res); rerr != nil && i < at {
+					at, failed, err = i, &worlds[i], rerr
+				}
+				mu.Unlock()
+			}
+		})
+	}
+	all.Wait()
+	return total, failed, err
+}
+
+// add adds up what two runs went through.
+func (r *Result) add(o Result) {
+	r.Units += o.Units
+	r.Cuts += o.Cuts
+	r.Crashes += o.Crashes
+	r.Checks += o.Checks
+	r.Events += o.Events
+	r.Virtual += o.Virtual
+}
+
+// TestKept runs the worlds that have once shown something.
+func TestKept(t *testing.T) {
+	f, err := os.Open("testdata/kept")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	lines := bufio.NewScanner(f)
+	for number := 1; lines.Scan(); number++ {
+		t.Run(fmt.Sprint(number), func(t *testing.T) {
+			var cfg Config
+			line := json.NewDecoder(strings.NewReader(lines.Text()))
+			line.DisallowUnknownFields()
+			if err := line.Decode(&cfg); err != nil {
+				t.Fatal(err)
+			}
+			showed := strings.TrimSpace(lines.Text()[line.InputOffset():])
+			if _, err := Run(cfg, t.TempDir()); err != nil {
+				t.Errorf("kept world %d, which has shown: %s\n%v\nreplay: go test ./internal/sim -run 'TestKept/%d$' -count=1", number, showed, err, number)
+			}
+		})
+	}
+	if err := lines.Err(); err != nil {
+		t.Fatal(err)
+	}
+}
 
 // TestSeeds runs one world for each seed. A failure names the command that replays it.
 func TestSeeds(t *testing.T) {
-	var total Result
-	for seed := *first; seed < *first+uint64(*seeds); seed++ {
-		cfg := ConfigOf(seed)
-		cfg.Only = numbers(t, *only)
-		res, err := Run(cfg, t.TempDir())
-		if err != nil {
-			t.Fatalf("seed %d: %v\n%s", seed, err, replay(t, cfg))
+	worlds := make([]Config, *seeds)
+	for i := range worlds {
+		worlds[i] = ConfigOf(*first + uint64(i))
+		if *only != "" {
+			worlds[i].Only = strings.Split(*only, ",")
 		}
-		total.Units += res.Units
-		total.Cuts += res.Cuts
-		total.Crashes += res.Crashes
-		total.Checks += res.Checks
-		total.Events += res.Events
-		total.Virtual += res.Virtual
+	}
+	total, failed, err := run(t, worlds)
+	if failed != nil {
+		t.Fatalf("seed %d: %v\n%s", failed.Seed, err, replay(t, *failed))
 	}
 	t.Logf("%d seeds: %d units, %d events, %d sessions cut, %d crashes, %d readers checked, %v of virtual time",
 		*seeds, total.Units, total.Events, total.Cuts, total.Crashes, total.Checks, total.Virtual)
@@ -39,7 +105,8 @@ func TestSeeds(t *testing.T) {
 	}
 }
 
-// replay names the commands that replay a failure: as it was, and with as few steps as it takes.
+// replay names the commands that replay a failure: as it was, and with as few steps as it takes. The last
+// line is for testdata/kept.
 func replay(t *testing.T, cfg Config) string {
 	const command = "go test ./internal/sim -run 'TestSeeds$' -count=1 -sim.seeds=1 -sim.first="
 	text := fmt.Sprintf("replay: %s%d", command, cfg.Seed)
@@ -50,25 +117,14 @@ func replay(t *testing.T, cfg Config) string {
 		_, err := Run(c, t.TempDir())
 		return err != nil
 	})
-	var numbers, steps []string
+	var steps []string
 	for _, s := range small.plan() {
-		numbers, steps = append(numbers, strconv.Itoa(s.number)), append(steps, s.String())
+		steps = append(steps, s.String())
 	}
 	_, err := Run(small, t.TempDir())
-	return fmt.Sprintf("%s\nsmaller: %s%d -sim.only=%s\n%v\n%s", text, command, cfg.Seed, strings.Join(numbers, ","), err, strings.Join(steps, "\n"))
-}
-
-func numbers(t *testing.T, list string) []int {
-	if list == "" {
-		return nil
+	kept, jerr := json.Marshal(small)
+	if jerr != nil {
+		t.Fatal(jerr)
 	}
-	ns := []int{}
-	for s := range strings.SplitSeq(list, ",") {
-		n, err := strconv.Atoi(s)
-		if err != nil {
-			t.Fatal(err)
-		}
-		ns = append(ns, n)
-	}
-	return ns
+	return fmt.Sprintf("%s\nsmaller: %s%d -sim.only=%s\n%v\n%s\n%s", text, command, cfg.Seed, strings.Join(small.Only, ","), err, strings.Join(steps, "\n"), kept)
 }

@@ -42,7 +42,9 @@ func (w *World) take(s step) {
 	case restore:
 		w.restore(n, s.rng)
 	case clone:
-		w.newcomer(n.disk.synced(), s.rng)
+		if !w.forking() {
+			w.newcomer(n.disk.synced(), s.rng)
+		}
 	case join:
 		w.newcomer(newDisk().synced(), s.rng)
 	case leave:
@@ -54,6 +56,8 @@ func (w *World) take(s step) {
 		n.skew = span(s.rng, 4*365*24*time.Hour) - 2*365*24*time.Hour
 	case months:
 		w.months(n, s.rng)
+	case fork:
+		w.fork(n, s.rng)
 	}
 }
 
@@ -89,7 +93,7 @@ func (w *World) flap(n *node, rng *rand.Rand) {
 
 // rotate has a disk tell of damage, if another node can give the data back.
 func (w *World) rotate(n *node, rng *rand.Rand) {
-	if !w.othersKnow(n) {
+	if w.forking() || !w.othersKnow(n) {
 		return
 	}
 	n.rotten = true
@@ -99,9 +103,9 @@ func (w *World) rotate(n *node, rng *rand.Rand) {
 
 // restore puts an older state of the disk in place of the disk: what only the disk held is lost.
 func (w *World) restore(n *node, rng *rand.Rand) {
-	old := n.disk.synced()
+	old, forks := n.disk.synced(), w.forks
 	w.after(span(rng, 10*time.Second), func() {
-		if w.healed || n.gone {
+		if w.healed || n.gone || w.forking() || w.forks != forks {
 			return
 		}
 		if n.up {
@@ -128,7 +132,7 @@ func (w *World) newcomer(image store.Snapshot, rng *rand.Rand) {
 
 // leave takes a node away for good, if two are left that know something.
 func (w *World) leave(n *node) {
-	if len(w.here()) < 3 || !w.othersKnow(n) {
+	if w.forking() || len(w.here()) < 3 || !w.othersKnow(n) {
 		return
 	}
 	if n.up {

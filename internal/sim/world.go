@@ -51,6 +51,7 @@ type World struct {
 	history *history
 	clients []*client
 	markers int
+	forks   int // that have happened
 }
 
 // Run plays a world to its end. root is an empty directory. The error is a Violation.
@@ -151,6 +152,9 @@ func (w *World) play() Result {
 	}
 	if !w.equal() {
 		w.fail("the agenda ended before all were equal: %s", w.clocks())
+	}
+	if w.forking() {
+		w.fail("a fork was not healed")
 	}
 	w.checkEnd()
 	w.res.Virtual, w.res.Replicas = w.now.Sub(w.began)+w.calendar, len(w.units.of)

@@ -338,7 +338,7 @@ func (m model) wrong(i int) string {
 	if want := m.reached(r.state.Clock); !want.Equal(r.state) {
 		return fmt.Sprintf("replica %d holds %v, and must hold %v", i, r.state, want)
 	}
-	if diff := difference(valuesOf(r.state).String(), m.history.at(r.state.Clock).String()); diff != "" {
+	if diff := difference(valuesOf(r.state).String(), m.history.at(r.state.Clock, nil).String()); diff != "" {
 		return fmt.Sprintf("readers at %d see + and must see -:\n%s", i, diff)
 	}
 	for k, o := range m.replicas {
