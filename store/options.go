@@ -74,6 +74,8 @@ const (
 	EventHealed EventKind = "healed"
 	// EventReturned: a replica id that was retired has issued more.
 	EventReturned EventKind = "returned"
+	// EventMigrated: the directory had an earlier layout, and has the present one now.
+	EventMigrated EventKind = "migrated"
 	// EventClockAhead: a timestamp stands further ahead of the wall clock than MaxAhead.
 	EventClockAhead EventKind = "clock-ahead"
 	// EventRedo: a large change was found unfinished at open, and was finished.

@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
@@ -214,13 +213,11 @@ func TestOpenRefuses(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	for version, advice := range map[uint64]string{layoutVersion + 1: "a newer anabranch", layoutVersion - 1: "export it with the anabranch that wrote it"} {
-		r.backend.rewrite(t, keyLayout, func([]byte) []byte { return binary.AppendUvarint(nil, version) })
-		for range 2 {
-			if _, err := Open(r.opts); !errors.Is(err, ErrLayout) || !strings.Contains(err.Error(), fmt.Sprintf("layout %d,", version)) ||
-				!strings.Contains(err.Error(), advice) {
-				t.Errorf("layout %d: %v", version, err)
-			}
+	r.backend.rewrite(t, keyLayout, func([]byte) []byte { return []byte{layoutVersion + 1} })
+	for range 2 {
+		if _, err := Open(r.opts); !errors.Is(err, ErrLayout) || !strings.Contains(err.Error(), fmt.Sprintf("layout %d,", layoutVersion+1)) ||
+			!strings.Contains(err.Error(), "a newer anabranch") {
+			t.Error(err)
 		}
 	}
 	r.backend.rewrite(t, keyLayout, func([]byte) []byte { return []byte{layoutVersion} })

@@ -1,7 +1,6 @@
 package store
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -28,7 +27,7 @@ var (
 	ErrTooManyNamespaces = errors.New("store: too many namespaces")
 	// ErrTooLarge is returned for a transaction that no other replica would take.
 	ErrTooLarge = delta.ErrTooLarge
-	// ErrLayout is returned by Open for a directory that another version wrote, of which this one cannot
+	// ErrLayout is returned by Open for a directory that a later version wrote, of which this one cannot
 	// read the keys.
 	ErrLayout = errors.New("store: unknown layout")
 	// ErrJoining is returned by reads and writes of a copy that was set aside, for damage or for a fork,
@@ -79,7 +78,7 @@ type Store struct {
 }
 
 // Open opens the store of a data directory, or makes it. It returns ErrLocked when another
-// process has it open, ErrLayout when another version wrote it, and ErrDamaged when the datastore
+// process has it open, ErrLayout when a later version wrote it, and ErrDamaged when the datastore
 // cannot be read.
 func Open(opts Options) (s *Store, err error) {
 	s = &Store{opts: opts.withDefaults(), spaces: map[string]*Namespace{}, memory: NewMemoryBackend(), nextID: 1}
@@ -113,26 +112,6 @@ func Open(opts Options) (s *Store, err error) {
 		return s, err
 	}
 	return s, s.CreateNamespace(Default, Disk)
-}
-
-// checkLayout refuses what another version wrote and marks a new directory.
-func (s *Store) checkLayout() error {
-	v, ok, err := s.disk.Get(keyLayout)
-	if err != nil {
-		return err
-	}
-	if !ok {
-		return s.put(keyLayout, binary.AppendUvarint(nil, layoutVersion))
-	}
-	n, k := binary.Uvarint(v)
-	switch {
-	case k > 0 && n == layoutVersion:
-		return nil
-	case k > 0 && n < layoutVersion:
-		return fmt.Errorf("%w: %s has layout %d, this version reads layout %d: export it with the anabranch that wrote it, and import that into a new directory",
-			ErrLayout, s.opts.Dir, n, layoutVersion)
-	}
-	return fmt.Errorf("%w: %s has layout %d, this version reads layout %d: use a newer anabranch", ErrLayout, s.opts.Dir, n, layoutVersion)
 }
 
 // checkFingerprint finds out whether the directory is a copy of another. If so, every copy of a

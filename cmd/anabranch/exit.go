@@ -43,7 +43,7 @@ var exitTable = []struct {
 	{exitNotYet, "the daemon has not yet all that --context stands for, or too few --acks came (the write stands), or what \"sync --wait\" waits for was not reached; try again, or --wait longer"},
 	{exitBusy, "the daemon is busy, shutting down, or its disk is full; try again later"},
 	{exitLocked, "serve: another daemon uses the data directory"},
-	{exitLayout, "serve: another version wrote the data directory"},
+	{exitLayout, "serve: a newer version wrote the data directory"},
 	{exitDamaged, "serve: the data directory is damaged"},
 	{exitDenied, "serve: no permission for the data directory, the socket or the port"},
 	{exitAddrInUse, "serve: an address is taken by somebody else"},

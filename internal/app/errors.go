@@ -16,7 +16,7 @@ var (
 	ErrSettings = errors.New("settings")
 	// ErrDataDirInUse is returned, wrapped, when another process holds the data directory.
 	ErrDataDirInUse = errors.New("data directory in use")
-	// ErrDataDirVersion is returned, wrapped, when another version wrote the data directory, with other keys.
+	// ErrDataDirVersion is returned, wrapped, when a newer version wrote the data directory, with other keys.
 	ErrDataDirVersion = errors.New("data directory of another version")
 	// ErrDataDirDamaged is returned, wrapped, when the data directory cannot be trusted.
 	ErrDataDirDamaged = errors.New("data directory damaged")
@@ -50,7 +50,7 @@ func explainDataDir(dir string, err error) error {
 	case errors.Is(err, store.ErrLocked):
 		return explain(ErrDataDirInUse, err, "another daemon uses the data directory %s: stop it, or %s", dir, secondDaemon)
 	case errors.Is(err, store.ErrLayout):
-		return explain(ErrDataDirVersion, err, "another version of anabranch wrote the data directory %s: use that version, or another --data-dir", dir)
+		return explain(ErrDataDirVersion, err, "a newer version of anabranch wrote the data directory %s: use that version, or another --data-dir", dir)
 	case errors.Is(err, store.ErrDamaged), errors.Is(err, p2p.ErrIdentity):
 		return explain(ErrDataDirDamaged, err, "the data directory %s is damaged (%v): move it away and start again, then this daemon joins its cluster as a new replica; keep it if no other daemon has its data", dir, err)
 	case errors.Is(err, fs.ErrPermission):
