@@ -6,7 +6,7 @@ BINARY  := dist/anabranch
 LINT    := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
 .DEFAULT_GOAL := help
-.PHONY: help build test race e2e soak mistakes sim fuzz bench bench-http lint fmt demo image clean
+.PHONY: help build test race e2e soak mistakes sim power fuzz bench bench-http lint fmt demo image clean
 
 help: ## Print this help
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ mistakes: ## Plant known mistakes in the code, one at a time, and demand that th
 
 sim: ## Simulated clusters: make sim SEEDS=10000 FIRST=1
 	$(GO) test ./internal/sim -run 'TestSeeds$$' -count=1 -v -timeout 0 -sim.seeds=$(or $(SEEDS),2000) -sim.first=$(or $(FIRST),1)
+
+power: ## Cut the power at every write of the store's histories: make power SEEDS=100 FIRST=1
+	$(GO) test ./store -run 'TestPowerCuts$$' -count=1 -v -timeout 0 -power.every=1 -power.seeds=$(or $(SEEDS),20) -power.first=$(or $(FIRST),1)
 
 fuzz: ## Each fuzz target for a while: make fuzz TIME=1m
 	test/fuzz.sh $(or $(TIME),20s)

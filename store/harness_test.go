@@ -141,6 +141,13 @@ func pull(t testing.TB, a, b *Namespace) error {
 		return err
 	}
 	defer src.Close()
+	return pullSource(t, a, src)
+}
+
+// pullSource brings a all that a source has.
+func pullSource(t testing.TB, a *Namespace, src *Source) error {
+	t.Helper()
+	ctx := context.Background()
 	if units, ok, err := src.Log(a.Clock()); err != nil {
 		return err
 	} else if ok {

@@ -111,7 +111,7 @@ func OpenPebble(dir string, o PebbleOptions) (*PebbleBackend, error) {
 
 func (b *PebbleBackend) pebbleOptions() *pebble.Options {
 	o := &pebble.Options{
-		FS:                          logFS{vfs.OnDiskFull(b.fs, b.diskFull), b},
+		FS:                          logFS{vfs.OnDiskFull(markerFS{b.fs}, b.diskFull), b},
 		FormatMajorVersion:          pebble.FormatNewest,
 		MemTableSize:                b.opts.memTableBytes(),
 		MemTableStopWritesThreshold: 4,
