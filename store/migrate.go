@@ -27,6 +27,11 @@ func (s *Store) checkLayout() error {
 		return err
 	}
 	if !ok {
+		if s.opts.Dir != "" {
+			if err := checkUsed(s.opts.Dir); err != nil {
+				return err
+			}
+		}
 		return s.putLayout(layoutVersion)
 	}
 	n, k := binary.Uvarint(v)

@@ -92,25 +92,42 @@ func OpenPebble(dir string, o PebbleOptions) (*PebbleBackend, error) {
 			b.event(PebbleEvent{Kind: PebbleSlow, Text: i.String()})
 		})
 	}
-	po := b.pebbleOptions()
-	po.Cache = pebble.NewCache(o.cacheBytes())
-	defer po.Cache.Unref()
-	var err error
-	if b.db, err = pebble.Open(b.dir, po); err != nil {
+	if err := b.openDB(); err != nil {
 		b.closeHealth()
 		return nil, openError(err)
 	}
 	if err := b.failed(); err != nil { // there was no space for a new log
 		return nil, errors.Join(err, b.Close())
 	}
+	var err error
 	if b.ds, err = pebbleds.NewDatastore("", pebbleds.WithPebbleDB(b.db), pebbleds.WithPebbleWriteOptions(b.sync())); err != nil {
 		return nil, errors.Join(pebbleError("open", err), b.Close())
 	}
 	return b, nil
 }
 
-func (b *PebbleBackend) pebbleOptions() *pebble.Options {
+func (b *PebbleBackend) openDB() error {
+	fresh, err := b.checkFiles()
+	if err != nil {
+		return err
+	}
+	cache := pebble.NewCache(b.opts.cacheBytes())
+	defer cache.Unref()
+	if b.db, err = pebble.Open(b.dir, b.pebbleOptions(cache)); err != nil || !fresh || b.failed() != nil {
+		return err
+	}
+	// A new database begins its log before it takes on the newest format, the first with a log that says
+	// what of it was synced.
+	if err := b.db.Close(); err != nil {
+		return err
+	}
+	b.db, err = pebble.Open(b.dir, b.pebbleOptions(cache))
+	return err
+}
+
+func (b *PebbleBackend) pebbleOptions(cache *pebble.Cache) *pebble.Options {
 	o := &pebble.Options{
+		Cache:                       cache,
 		FS:                          logFS{vfs.OnDiskFull(markerFS{b.fs}, b.diskFull), b},
 		FormatMajorVersion:          pebble.FormatNewest,
 		MemTableSize:                b.opts.memTableBytes(),
@@ -367,9 +384,14 @@ func pebbleError(doing string, err error) error {
 	return fmt.Errorf("store: %s: %w", doing, err)
 }
 
-// openError is pebbleError for Open, where a file that is not there is damage: the manifest names it.
+// openError is pebbleError for Open, where it is damage when a file that the manifest names is not there,
+// and when files contradict each other: all that the operating system did not refuse.
 func openError(err error) error {
-	if errors.Is(err, fs.ErrNotExist) {
+	var refused syscall.Errno
+	switch {
+	case errors.Is(err, ErrLayout), errors.Is(err, ErrDamaged):
+		return fmt.Errorf("store: open: %w", err)
+	case errors.Is(err, fs.ErrNotExist), !errors.As(err, &refused):
 		return fmt.Errorf("store: open: %w: %w", ErrDamaged, err)
 	}
 	return pebbleError("open", err)

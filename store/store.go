@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"regexp"
 	"slices"
 	"strconv"
@@ -90,7 +89,7 @@ func Open(opts Options) (s *Store, err error) {
 	}()
 	s.disk = s.memory
 	if s.opts.Dir != "" {
-		if err := os.MkdirAll(s.opts.Dir, 0o700); err != nil {
+		if err := MakeDir(s.opts.Dir); err != nil {
 			return s, fmt.Errorf("store: data directory: %w", err)
 		}
 		if s.lock, err = LockDir(s.opts.Dir); err != nil {
