@@ -154,7 +154,7 @@ func apiAddress(ln net.Listener) string {
 }
 
 func (a *App) openStore(ctx context.Context) error {
-	if err := makeDataDir(a.cfg.DataDir); err != nil {
+	if err := store.MakeDir(a.cfg.DataDir); err != nil {
 		return explainDataDir(a.cfg.DataDir, err)
 	}
 	opts := store.DefaultOptions(a.cfg.DataDir)

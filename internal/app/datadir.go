@@ -10,19 +10,8 @@ import (
 
 	"github.com/anabranchdb/anabranch/config"
 	"github.com/anabranchdb/anabranch/internal/clusterkey"
+	"github.com/anabranchdb/anabranch/store"
 )
-
-// makeDataDir makes the data directory, for this user alone, unless it is there.
-func makeDataDir(dir string) error {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return err
-	}
-	info, err := os.Stat(dir)
-	if err == nil && !info.IsDir() {
-		return errors.New("it is a file")
-	}
-	return err
-}
 
 // clusterKey returns the key of the cluster: from the environment, from the file that the
 // settings name, or from the one in the data directory, which it makes (made) if there is none.
@@ -55,8 +44,8 @@ func clusterKey(cfg config.Config) (key []byte, made bool, err error) {
 	return key, made, nil
 }
 
-// writeSecret writes a file that only this user reads. After a crash it is there whole or not at
-// all.
+// writeSecret writes a file that only this user reads, and makes it durable. After a crash on the way it is
+// there whole or not at all.
 func writeSecret(path string, text []byte) error {
 	f, err := os.CreateTemp(filepath.Dir(path), ".new-*") // made with mode 0600
 	if err != nil {
@@ -70,5 +59,5 @@ func writeSecret(path string, text []byte) error {
 	if err != nil {
 		return errors.Join(err, os.Remove(f.Name()))
 	}
-	return nil
+	return store.SyncDir(filepath.Dir(path))
 }
