@@ -1,7 +1,6 @@
 package client
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -119,8 +118,7 @@ func (b *bulk) connection(ctx context.Context) error {
 		return err
 	}
 	defer func() { _ = resp.Body.Close() }()
-	results := bufio.NewScanner(resp.Body)
-	results.Buffer(nil, maxResultBytes)
+	results := linesOf(resp.Body, maxResultBytes)
 	var last BulkResult
 	for results.Scan() {
 		last = BulkResult{JSON: bytes.Clone(results.Bytes())}

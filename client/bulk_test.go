@@ -14,8 +14,8 @@ import (
 	"time"
 )
 
-// bulkServer answers each line as it comes, and breaks off behind a number of them, connection after
-// connection.
+// bulkServer answers each line as it comes, and breaks off behind a number of them, within the next
+// result, connection after connection.
 type bulkServer struct {
 	t      *testing.T
 	breaks []int // behind how many lines the connections break off; those after that do not
@@ -40,6 +40,8 @@ func (s *bulkServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			continue
 		}
 		if n < len(s.breaks) && i > s.breaks[n] {
+			_, _ = fmt.Fprintf(w, `{"line":%d,"sta`, i)
+			_ = c.Flush()
 			panic(http.ErrAbortHandler)
 		}
 		result := `"status":200`

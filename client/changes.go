@@ -1,7 +1,6 @@
 package client
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -131,8 +130,7 @@ func (f *follower) connection(ctx context.Context) error {
 	f.begun = true
 	silent := time.AfterFunc(silence, func() { cancel(fmt.Errorf("nothing came in %v", silence)) })
 	defer silent.Stop()
-	lines := bufio.NewScanner(resp.Body)
-	lines.Buffer(nil, maxChangeBytes)
+	lines := linesOf(resp.Body, maxChangeBytes)
 	for lines.Scan() {
 		silent.Reset(silence)
 		if err := f.line(lines.Bytes()); err != nil {

@@ -14,7 +14,7 @@ import (
 )
 
 // script answers the requests of a feed one after the other, as an entry says: lines of a feed that
-// is then cut off, a status, or "silence".
+// is then cut off, behind "half" within a line; a status, or "silence".
 type script struct {
 	t       *testing.T
 	entries []string
@@ -48,6 +48,10 @@ func (s *script) serve(r *http.Request) (*http.Response, error) {
 	}
 	var text strings.Builder
 	for name := range strings.SplitSeq(entry, " ") {
+		if name == "half" {
+			text.WriteString(`{"cursor":"ch","event":"chan`)
+			break
+		}
 		event := EventChanged
 		if name == "-" {
 			event = EventBookmark
@@ -76,6 +80,7 @@ func TestFollow(t *testing.T) {
 		since   string
 	}{
 		"cuts":           {[]string{"x y", "z", "503", "w", "404"}, nil, "x y z w namespace-not-found", " cy cz cz cw"},
+		"cut in a line":  {[]string{"x half", "y", "404"}, nil, "x y namespace-not-found", " cx cy"},
 		"from a cursor":  {[]string{"x", "404"}, []Option{Since("c0"), PageSize(7)}, "x namespace-not-found", "c0 cx"},
 		"bookmarks":      {[]string{"- x -", "404"}, nil, "x namespace-not-found", " c-"},
 		"bookmarks told": {[]string{"- x", "404"}, []Option{Bookmarks()}, "bookmark:- x namespace-not-found", " cx"},

@@ -1,6 +1,7 @@
 package client
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"fmt"
@@ -225,6 +226,15 @@ func joinPath(segments []string) (plain, escaped string) {
 
 func unreserved(c byte) bool {
 	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '-' || c == '_' || c == '~'
+}
+
+// linesOf reads the lines of a body, each of at most so many bytes. What stands behind the last line break is
+// none: the connection was cut within it.
+func linesOf(body io.Reader, most int) *bufio.Scanner {
+	s := bufio.NewScanner(body)
+	s.Buffer(nil, most)
+	s.Split(func(data []byte, _ bool) (int, []byte, error) { return bufio.ScanLines(data, false) })
+	return s
 }
 
 // source keeps the error of the reader apart from one of the writer in io.Copy.
