@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/anabranchdb/anabranch/store"
 	peersync "github.com/anabranchdb/anabranch/sync"
@@ -38,6 +39,26 @@ func TestAlarms(t *testing.T) {
 			if !strings.Contains(line.Msg, s) {
 				t.Errorf("%s of %s does not say %s: %s", c.kind, c.ns, s, line.Msg)
 			}
+		}
+	}
+}
+
+// TestRepeatedEventsAreQuiet: what comes with every write, while its cause lasts, is a warning now and then.
+func TestRepeatedEventsAreQuiet(t *testing.T) {
+	levels, now := newEventLevels(), time.Unix(1000, 0)
+	for _, kind := range []store.EventKind{store.EventDatastore, store.EventClockAhead} {
+		for after, want := range []slog.Level{slog.LevelWarn, slog.LevelDebug, slog.LevelDebug} {
+			if got := levels.of(kind, now.Add(time.Duration(after)*time.Millisecond)); got != want {
+				t.Errorf("%s, %d ms after the first: %v, want %v", kind, after, got, want)
+			}
+		}
+		if got := levels.of(kind, now.Add(troubleEvery)); got != slog.LevelWarn {
+			t.Errorf("%s, later: %v", kind, got)
+		}
+	}
+	for range 2 {
+		if got := levels.of(store.EventDamaged, now); got != slog.LevelError {
+			t.Errorf("damage: %v", got)
 		}
 	}
 }

@@ -160,13 +160,9 @@ func (a *App) openStore(ctx context.Context) error {
 	opts := store.DefaultOptions(a.cfg.DataDir)
 	opts.OpenBackend = a.openBackend
 	log := a.log.With("component", "store")
-	var trouble throttle
+	levels := newEventLevels()
 	opts.Event = func(e store.Event) {
-		level := eventLevel(e.Kind)
-		if e.Kind == store.EventDatastore && !trouble.pass(time.Now()) {
-			level = slog.LevelDebug
-		}
-		log.Log(context.Background(), level, e.Detail, "event", string(e.Kind), "namespace", e.Namespace)
+		log.Log(context.Background(), levels.of(e.Kind, time.Now()), e.Detail, "event", string(e.Kind), "namespace", e.Namespace)
 		switch e.Kind {
 		case store.EventDamaged:
 			a.healer.report(e.Namespace, damaged)
@@ -218,8 +214,8 @@ func openUntil(ctx context.Context, opts store.Options) (*store.Store, error) {
 	}
 }
 
-// troubleEvery is the least time between two warnings of the datastore: a full disk causes ten a
-// second.
+// troubleEvery is the least time between two warnings of a kind that repeats: a full disk causes ten a second,
+// and a peer whose clock is ahead one with everything that it writes.
 const troubleEvery = 10 * time.Second
 
 // throttle lets something pass now and then. It is safe for concurrent use.
@@ -230,7 +226,17 @@ func (t *throttle) pass(now time.Time) bool {
 	return now.UnixNano()-last >= int64(troubleEvery) && t.last.CompareAndSwap(last, now.UnixNano())
 }
 
-func eventLevel(k store.EventKind) slog.Level {
+// eventLevels says how loud events of the store are. It is safe for concurrent use.
+type eventLevels struct{ repeated map[store.EventKind]*throttle }
+
+func newEventLevels() eventLevels {
+	return eventLevels{map[store.EventKind]*throttle{store.EventDatastore: {}, store.EventClockAhead: {}}}
+}
+
+func (l eventLevels) of(k store.EventKind, now time.Time) slog.Level {
+	if t := l.repeated[k]; t != nil && !t.pass(now) {
+		return slog.LevelDebug
+	}
 	switch k {
 	case store.EventDamaged, store.EventFailed, store.EventReturned:
 		return slog.LevelError
