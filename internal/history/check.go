@@ -1,0 +1,516 @@
+package history
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Anomaly is a broken promise.
+type Anomaly struct {
+	// Kind is one of the kinds below.
+	Kind string
+	Text string
+	// Ops show it.
+	Ops []Op
+}
+
+// The kinds of anomalies.
+const (
+	Phantom     = "phantom"      // shown, and never written
+	Stale       = "stale"        // known to the asker, and not shown
+	Torn        = "torn"         // shown, without what it was written with or after
+	Resurrected = "resurrected"  // removed, and shown again
+	Twice       = "twice"        // two of one element
+	Order       = "order"        // items of a writer in another order
+	Sum         = "sum"          // of a counter, beyond what the increments allow
+	BelowZero   = "below zero"   // a bounded counter
+	Oversold    = "oversold"     // more taken of a bounded counter than was put there
+	Condition   = "condition"    // two writes that both required one and the same state
+	Diverged    = "diverged"     // daemons that differ in the end
+	Missing     = "lost"         // acknowledged, and not there in the end
+	Undone      = "undone"       // a removal that was acknowledged, and undone in the end
+	FeedMissed  = "feed missed"  // the feed did not tell the last state
+	FeedRegress = "feed regress" // the feed told an older state after a newer one
+)
+
+func (a Anomaly) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s: %s", a.Kind, a.Text)
+	for _, o := range a.Ops {
+		fmt.Fprintf(&b, "\n    %v", o)
+	}
+	return b.String()
+}
+
+// Report is a judgement.
+type Report struct {
+	Anomalies []Anomaly
+	// Counts are the anomalies by kind, those beyond the first few of each kind included.
+	Counts map[string]int
+	// AtRisk counts the acknowledged writes that a lost directory may have taken along.
+	AtRisk int
+}
+
+// mostOfAKind bounds the anomalies of a kind that are told.
+const mostOfAKind = 10
+
+func (r *Report) add(kind, text string, ops ...*Op) {
+	if r.Counts[kind]++; r.Counts[kind] > mostOfAKind {
+		return
+	}
+	a := Anomaly{Kind: kind, Text: text}
+	for _, o := range ops {
+		if o != nil {
+			a.Ops = append(a.Ops, *o)
+		}
+	}
+	r.Anomalies = append(r.Anomalies, a)
+}
+
+// knowledge is, for each session by number, up to which of its writes is known; those whose outcome is
+// unknown are left out.
+type knowledge []uint32
+
+func (k *knowledge) learn(other knowledge) {
+	k.grow(len(other))
+	for i, n := range other {
+		(*k)[i] = max((*k)[i], n)
+	}
+}
+
+func (k *knowledge) grow(n int) {
+	if n > len(*k) {
+		*k = append(*k, make(knowledge, n-len(*k))...)
+	}
+}
+
+func (k *knowledge) learnOne(session int, n uint32) {
+	k.grow(session + 1)
+	(*k)[session] = max((*k)[session], n)
+}
+
+// write is an op that writes.
+type write struct {
+	*Op
+	session int
+	index   uint32 // in its session, from 1
+	knew    knowledge
+	added   int     // how many elements it adds
+	heldAt  []int64 // by daemon: since when it is known to hold the write; never if it is not
+	unnamed int     // how many more are known to hold it
+}
+
+const never = int64(1) << 62
+
+// known reports whether somebody with this knowledge has to be shown the write.
+func (w *write) known(k knowledge) bool {
+	return w.Outcome == OK && w.session < len(k) && k[w.session] >= w.index
+}
+
+// stands reports whether somebody is known to hold the write.
+func (w *write) stands() bool {
+	return w.unnamed > 0 || slices.ContainsFunc(w.heldAt, func(at int64) bool { return at != never })
+}
+
+type element struct {
+	name    string
+	by      *write
+	removed []*write
+}
+
+type inc struct {
+	by     *write
+	amount int64
+}
+
+// object is all that was ever done to one.
+type object struct {
+	name     string
+	elements []*element
+	byName   map[string]*element
+	incs     []inc
+}
+
+type checker struct {
+	Report
+	ops      []*Op
+	writes   []*write
+	byOp     map[*Op]*write
+	objects  map[string]*object
+	sorted   []*object
+	sessions map[string]int
+	daemons  map[string]int
+	// now is what sessions, by number, and daemons know at the moment that follow has come to.
+	now struct {
+		session []knowledge
+		daemon  map[place]*knowledge
+	}
+}
+
+type place struct {
+	daemon string
+	epoch  int
+}
+
+// Check judges a history. The order of ops does not matter.
+func Check(ops []Op) Report {
+	c := &checker{Report: Report{Counts: map[string]int{}}, byOp: map[*Op]*write{}, objects: map[string]*object{}, sessions: map[string]int{}, daemons: map[string]int{}}
+	c.now.daemon = map[place]*knowledge{}
+	for i := range ops {
+		c.ops = append(c.ops, &ops[i])
+	}
+	slices.SortStableFunc(c.ops, func(a, b *Op) int { return cmp.Or(cmp.Compare(a.Start, b.Start), cmp.Compare(a.ID, b.ID)) })
+	c.index()
+	c.follow()
+	c.holders()
+	c.oversold()
+	c.conditions()
+	c.feeds()
+	c.final()
+	return c.Report
+}
+
+func (c *checker) object(name string) *object {
+	o := c.objects[name]
+	if o == nil {
+		o = &object{name: name, byName: map[string]*element{}}
+		c.objects[name] = o
+		c.sorted = append(c.sorted, o)
+	}
+	return o
+}
+
+func number(of map[string]int, name string) int {
+	n, ok := of[name]
+	if !ok {
+		n = len(of)
+		of[name] = n
+	}
+	return n
+}
+
+// index finds what was ever written, in the order in which the writes began.
+func (c *checker) index() {
+	last := map[int]uint32{}
+	for _, o := range c.ops {
+		number(c.daemons, o.Daemon)
+		if o.Kind == Call {
+			number(c.sessions, o.Session)
+		}
+		if len(o.Writes) == 0 || o.Kind != Call {
+			continue
+		}
+		s := number(c.sessions, o.Session)
+		last[s]++
+		w := &write{Op: o, session: s, index: last[s]}
+		c.writes = append(c.writes, w)
+		c.byOp[o] = w
+		for _, wr := range o.Writes {
+			obj := c.object(wr.Object)
+			w.added += len(wr.Add)
+			for _, name := range wr.Add {
+				e := &element{name: name, by: w}
+				if obj.byName[name] != nil {
+					panic(fmt.Sprintf("%s: %s is added by two ops: the history can not be judged", wr.Object, name))
+				}
+				obj.byName[name] = e
+				obj.elements = append(obj.elements, e)
+			}
+			if isSum(wr.Object) {
+				obj.incs = append(obj.incs, inc{w, wr.Inc})
+			}
+		}
+	}
+	for _, w := range c.writes {
+		if w.Outcome == Refused {
+			continue
+		}
+		for _, wr := range w.Writes {
+			for _, name := range wr.Remove {
+				if e := c.objects[wr.Object].byName[name]; e != nil {
+					e.removed = append(e.removed, w)
+				}
+			}
+		}
+	}
+	c.now.session = make([]knowledge, len(c.sessions))
+}
+
+// follow goes through the calls as they began and ended, and keeps what each session and each daemon
+// knows.
+func (c *checker) follow() {
+	type end struct {
+		op   *Op
+		base knowledge
+	}
+	var open []end // by End
+	finish := func(until int64) {
+		for len(open) > 0 && open[0].op.End < until {
+			c.ended(open[0].op, open[0].base)
+			open = open[1:]
+		}
+	}
+	for _, o := range c.ops {
+		if o.Kind != Call && o.Kind != Final {
+			continue
+		}
+		finish(o.Start)
+		var base knowledge
+		if k := c.now.daemon[place{o.Daemon, o.Epoch}]; k != nil {
+			base = slices.Clone(*k)
+		}
+		if s, ok := c.sessions[o.Session]; ok && o.Session != "" {
+			base.learn(c.now.session[s])
+		}
+		if w := c.byOp[o]; w != nil {
+			w.knew = base
+		}
+		at, _ := slices.BinarySearchFunc(open, o.End, func(e end, t int64) int { return cmp.Compare(e.op.End, t) })
+		open = slices.Insert(open, at, end{o, base})
+	}
+	finish(never)
+}
+
+// ended takes note of an op whose base was known when it began.
+func (c *checker) ended(o *Op, base knowledge) {
+	if o.Outcome != OK {
+		return
+	}
+	k := slices.Clone(base)
+	for _, r := range o.Reads {
+		c.learnFrom(&k, r)
+	}
+	if o.Whole {
+		c.readWhole(o, base, k)
+	} else {
+		for _, r := range o.Reads {
+			c.read(o, r, base, k, nil)
+		}
+	}
+	if w := c.byOp[o]; w != nil {
+		k.learnOne(w.session, w.index)
+	}
+	if o.Session != "" {
+		c.now.session[c.sessions[o.Session]].learn(k)
+	}
+	p := place{o.Daemon, o.Epoch}
+	if c.now.daemon[p] == nil {
+		c.now.daemon[p] = &knowledge{}
+	}
+	c.now.daemon[p].learn(k)
+}
+
+// learnFrom adds what the writers of the elements knew. Of one session the last write is enough.
+func (c *checker) learnFrom(k *knowledge, r Read) {
+	obj := c.objects[r.Object]
+	if obj == nil {
+		return
+	}
+	latest := map[int]*write{}
+	for _, name := range r.Elements {
+		if e := obj.byName[name]; e != nil {
+			if l := latest[e.by.session]; l == nil || l.index < e.by.index {
+				latest[e.by.session] = e.by
+			}
+		}
+	}
+	for s, w := range latest {
+		if s < len(*k) && (*k)[s] >= w.index {
+			continue
+		}
+		k.learn(w.knew)
+		k.learnOne(s, w.index)
+	}
+}
+
+func (c *checker) readWhole(o *Op, base, k knowledge) {
+	shown := map[string]map[string]bool{}
+	reads := map[string]Read{}
+	for _, r := range o.Reads {
+		reads[r.Object] = r
+		shown[r.Object] = setOf(r.Elements)
+		c.object(r.Object)
+	}
+	for _, obj := range c.sorted {
+		r, ok := reads[obj.name]
+		if !ok {
+			r = Read{Object: obj.name}
+		}
+		c.read(o, r, base, k, func(w *write) bool { return c.mayBeIn(w, o, reads, shown) })
+	}
+}
+
+func setOf(names []string) map[string]bool {
+	set := make(map[string]bool, len(names))
+	for _, n := range names {
+		set[n] = true
+	}
+	return set
+}
+
+// mayBeIn reports whether a write may be part of a state of everything: none of what it added is
+// missing without a reason.
+func (c *checker) mayBeIn(w *write, o *Op, reads map[string]Read, shown map[string]map[string]bool) bool {
+	for _, wr := range w.Writes {
+		if len(wr.Add) == 0 || reads[wr.Object].Partial {
+			continue
+		}
+		obj := c.objects[wr.Object]
+		for _, name := range wr.Add {
+			if !shown[wr.Object][name] && obj.byName[name].remover(o.End) == nil {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// remover returns a write that may have removed the element before a time.
+func (e *element) remover(before int64) *write {
+	for _, r := range e.removed {
+		if r.Start < before {
+			return r
+		}
+	}
+	return nil
+}
+
+// read judges what was shown of one object to somebody who knew base, and by the answer k. possible,
+// if it is not nil, rules out writes.
+func (c *checker) read(o *Op, r Read, base, k knowledge, possible func(*write) bool) {
+	obj := c.object(r.Object)
+	if isSum(r.Object) {
+		c.readSum(o, r, obj, k, possible)
+		return
+	}
+	shown := setOf(r.Elements)
+	if len(shown) < len(r.Elements) {
+		c.add(Twice, fmt.Sprintf("%s shows an element twice", r.Object), o)
+	}
+	for name := range shown {
+		switch e := obj.byName[name]; {
+		case e == nil:
+			c.add(Phantom, fmt.Sprintf("%s shows %s, which nobody wrote", r.Object, name), o)
+		case e.by.Outcome == Refused:
+			c.add(Phantom, fmt.Sprintf("%s shows %s, whose write was refused", r.Object, name), e.by.Op, o)
+		case e.by.Start > o.End:
+			c.add(Phantom, fmt.Sprintf("%s shows %s before it was written", r.Object, name), e.by.Op, o)
+		default:
+			for _, w := range e.removed {
+				if w.known(k) || c.shownBy(w, obj, shown) {
+					c.add(Resurrected, fmt.Sprintf("%s shows %s, and its removal was known, or is shown", r.Object, name), e.by.Op, w.Op, o)
+				}
+			}
+		}
+	}
+	if isList(r.Object) {
+		c.order(o, r, obj)
+	}
+	if r.Partial {
+		return
+	}
+	for _, e := range obj.elements {
+		if shown[e.name] || e.remover(o.End) != nil {
+			continue
+		}
+		switch {
+		case e.by.known(base):
+			c.add(Stale, fmt.Sprintf("%s does not show %s, which was known before", r.Object, e.name), e.by.Op, o)
+		case e.by.known(k):
+			c.add(Torn, fmt.Sprintf("%s does not show %s, which belongs to, or was known to, something that is shown", r.Object, e.name), e.by.Op, o)
+		}
+	}
+}
+
+// shownBy reports whether the write has an element that is shown of this object, so that it is there,
+// also when its outcome is unknown.
+func (c *checker) shownBy(w *write, obj *object, shown map[string]bool) bool {
+	for _, wr := range w.Writes {
+		if wr.Object == obj.name && slices.ContainsFunc(wr.Add, func(n string) bool { return shown[n] }) {
+			return true
+		}
+	}
+	return false
+}
+
+// order judges the order of items: each writer's as they were appended.
+func (c *checker) order(o *Op, r Read, obj *object) {
+	last := map[int]*write{}
+	for _, name := range r.Elements {
+		e := obj.byName[name]
+		if e == nil || e.by.Outcome != OK {
+			continue
+		}
+		if l := last[e.by.session]; l != nil && l.index > e.by.index {
+			c.add(Order, fmt.Sprintf("%s shows %s behind what its writer appended later", r.Object, name), e.by.Op, l.Op, o)
+		}
+		last[e.by.session] = e.by
+	}
+}
+
+func (c *checker) readSum(o *Op, r Read, obj *object, k knowledge, possible func(*write) bool) {
+	if isBounded(r.Object) && r.Sum < 0 {
+		c.add(BelowZero, fmt.Sprintf("%s is %d", r.Object, r.Sum), o)
+	}
+	least, most := int64(0), int64(0)
+	for _, i := range obj.incs {
+		switch {
+		case i.by.known(k):
+			least += i.amount
+			most += i.amount
+		case i.by.Outcome == Refused || i.by.Start > o.End || possible != nil && !possible(i.by):
+		default:
+			least += min(i.amount, 0)
+			most += max(i.amount, 0)
+		}
+	}
+	if r.Sum < least || r.Sum > most {
+		c.add(Sum, fmt.Sprintf("%s is %d; what was known and what may have happened allow %d to %d", r.Object, r.Sum, least, most), o)
+	}
+}
+
+// oversold: at no time was more taken than had been put there, or may have been.
+func (c *checker) oversold() {
+	for _, obj := range c.sorted {
+		if !isBounded(obj.name) {
+			continue
+		}
+		takes := slices.DeleteFunc(slices.Clone(obj.incs), func(i inc) bool { return i.amount > 0 || i.by.Outcome != OK })
+		slices.SortFunc(takes, func(a, b inc) int { return cmp.Compare(a.by.End, b.by.End) })
+		taken := int64(0)
+		for _, t := range takes {
+			taken -= t.amount
+			put := int64(0)
+			for _, i := range obj.incs {
+				if i.amount > 0 && i.by.Outcome != Refused && i.by.Start < t.by.End {
+					put += i.amount
+				}
+			}
+			if taken > put {
+				c.add(Oversold, fmt.Sprintf("%d were taken of %s, and %d at most had been put there", taken, obj.name, put), t.by.Op)
+			}
+		}
+	}
+}
+
+// conditions: of writes that require one and the same state of an object at a daemon, one happens.
+func (c *checker) conditions() {
+	type state struct {
+		place
+		object, etag string
+	}
+	first := map[state]*write{}
+	for _, w := range c.writes {
+		if w.ETag == "" || w.Outcome != OK {
+			continue
+		}
+		s := state{place{w.Daemon, w.Epoch}, w.Writes[0].Object, w.ETag}
+		if f := first[s]; f != nil {
+			c.add(Condition, fmt.Sprintf("two writes of %s required the state %s", s.object, s.etag), f.Op, w.Op)
+		} else {
+			first[s] = w
+		}
+	}
+}

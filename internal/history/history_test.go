@@ -1,0 +1,207 @@
+package history
+
+import (
+	"bytes"
+	"reflect"
+	"slices"
+	"testing"
+)
+
+// script builds a history in which every call takes a moment, one after the other.
+type script struct {
+	ops []Op
+	now int64
+}
+
+func (s *script) op(o Op) *script {
+	o.ID = len(s.ops) + 1
+	if o.Start == 0 {
+		o.Start = s.now + 1
+	}
+	if o.End == 0 {
+		o.End = max(o.Start, s.now) + 5
+	}
+	if o.Outcome == "" {
+		o.Outcome = OK
+	}
+	s.now = max(s.now, o.End)
+	s.ops = append(s.ops, o)
+	return s
+}
+
+// add, remove and read are calls of a session at a daemon; session "b2" runs at daemon "b".
+func (s *script) add(session, object string, names ...string) *script {
+	return s.op(Op{Session: session, Daemon: session[:1], Writes: []Write{{Object: object, Add: names}}})
+}
+
+func (s *script) remove(session, object string, names ...string) *script {
+	return s.op(Op{Session: session, Daemon: session[:1], Writes: []Write{{Object: object, Remove: names}}})
+}
+
+func (s *script) inc(session, object string, n int64) *script {
+	return s.op(Op{Session: session, Daemon: session[:1], Writes: []Write{{Object: object, Inc: n}}})
+}
+
+func (s *script) read(session, object string, names ...string) *script {
+	return s.op(Op{Session: session, Daemon: session[:1], Reads: []Read{{Object: object, Elements: names}}})
+}
+
+func (s *script) sum(session, object string, n int64) *script {
+	return s.op(Op{Session: session, Daemon: session[:1], Reads: []Read{{Object: object, Sum: n}}})
+}
+
+// become changes the outcome of the last op.
+func (s *script) become(o Outcome) *script {
+	s.ops[len(s.ops)-1].Outcome = o
+	return s
+}
+
+func (s *script) whole(daemon string, reads ...Read) *script {
+	return s.op(Op{Session: daemon + "-whole", Daemon: daemon, Whole: true, Reads: reads})
+}
+
+func (s *script) end(daemon string, reads ...Read) *script {
+	return s.op(Op{Kind: Final, Daemon: daemon, Whole: true, Token: "t", Digest: "d", Reads: reads})
+}
+
+func (s *script) feed(daemon, object string, names ...string) *script {
+	return s.op(Op{Kind: Feed, Session: "feed-" + daemon, Daemon: daemon, Reads: []Read{{Object: object, Elements: names}}})
+}
+
+func el(object string, names ...string) Read { return Read{Object: object, Elements: names} }
+
+func begin() *script { return &script{} }
+
+func TestAnomalies(t *testing.T) {
+	held := func(from string, start int64, peers ...string) Op {
+		return Op{Kind: Held, Daemon: from, Start: start, Peers: peers}
+	}
+	tests := []struct {
+		name string
+		s    *script
+		want string // the only kind, or none
+	}{
+		{"a set", begin().add("a1", "set/s", "x").read("a1", "set/s", "x").remove("a1", "set/s", "x").read("a1", "set/s").end("a"), ""},
+		{"a value that nobody wrote", begin().read("a1", "set/s", "x"), Phantom},
+		{"a value whose write was refused", begin().add("a1", "set/s", "x").become(Refused).read("a1", "set/s", "x"), Phantom},
+		{"a value from the future", begin().read("a1", "set/s", "x").add("b1", "set/s", "x"), Phantom},
+		{"a write of unknown outcome may be there", begin().add("a1", "set/s", "x").become(Unknown).read("a1", "set/s", "x"), ""},
+		{"or not", begin().add("a1", "set/s", "x").become(Unknown).read("a1", "set/s").end("a"), ""},
+		{"own write, not read, at the same daemon", begin().add("a1", "set/s", "x").read("a1", "set/s"), Stale},
+		{"own write, not read, in a session that moved", begin().add("a1", "set/s", "x").op(Op{Session: "a1", Daemon: "b", Reads: []Read{el("set/s")}}), Stale},
+		{"another session elsewhere need not see it", begin().add("a1", "set/s", "x").read("b1", "set/s"), ""},
+		{"a daemon goes on showing what it showed", begin().add("a1", "set/s", "x").read("b1", "set/s", "x").read("b2", "set/s"), Stale},
+		{"a read that began before need not", begin().add("a1", "set/s", "x").read("b1", "set/s", "x").op(Op{Session: "b2", Daemon: "b", Start: 8, End: 30, Reads: []Read{el("set/s")}}), ""},
+		{"not after its directory was lost", begin().add("a1", "set/s", "x").read("b1", "set/s", "x").op(Op{Kind: Lost, Daemon: "b", Epoch: 1}).
+			op(Op{Session: "b2", Daemon: "b", Epoch: 1, Reads: []Read{el("set/s")}}), ""},
+		{"reads of a session go back", begin().add("a1", "set/s", "x").read("b1", "set/s", "x").op(Op{Session: "b1", Daemon: "c", Reads: []Read{el("set/s")}}), Stale},
+		{"a removal that was seen is undone", begin().add("a1", "set/s", "x").remove("a1", "set/s", "x").read("a1", "set/s", "x"), Resurrected},
+		{"a removal of unknown outcome explains an absence", begin().add("a1", "set/s", "x").remove("a1", "set/s", "x").become(Unknown).read("a1", "set/s"), ""},
+		{"a removal that was refused does not", begin().add("a1", "set/s", "x").remove("a1", "set/s", "x").become(Refused).read("a1", "set/s"), Stale},
+		{"nor one that came later", begin().add("a1", "set/s", "x").read("a1", "set/s").remove("a1", "set/s", "x"), Stale},
+		{"an element twice", begin().add("a1", "list/l", "x").read("a1", "list/l", "x", "x"), Twice},
+		{"a writer's items", begin().add("a1", "list/l", "x").add("b1", "list/l", "z").add("a1", "list/l", "y").read("c1", "list/l", "x", "z", "y"), ""},
+		{"a writer's items out of order", begin().add("a1", "list/l", "x").add("a1", "list/l", "y").read("b1", "list/l", "y", "x"), Order},
+		{"a write that follows a read is seen without what was read", begin().add("a1", "set/s", "x").read("b1", "set/s", "x").add("b1", "set/t", "y").
+			read("c1", "set/t", "y").read("c1", "set/s"), Stale},
+		{"a session's second write is seen without the first", begin().add("a1", "set/s", "x").add("a1", "set/s", "y").read("b1", "set/s", "y"), Torn},
+		{"half a batch in one state", begin().op(Op{Session: "a1", Daemon: "a", Writes: []Write{{Object: "set/s", Add: []string{"x"}}, {Object: "map/m", Add: []string{"x"}}}}).
+			whole("b", el("set/s", "x")), Torn},
+		{"half a batch of unknown outcome, one after the other", begin().op(Op{Session: "a1", Daemon: "a", Outcome: OK, Writes: []Write{{Object: "set/s", Add: []string{"x"}}, {Object: "map/m", Add: []string{"x"}}}}).
+			read("b1", "set/s", "x").read("b1", "map/m"), Stale},
+		{"a whole batch", begin().op(Op{Session: "a1", Daemon: "a", Writes: []Write{{Object: "set/s", Add: []string{"x"}}, {Object: "counter/c", Inc: 2}}}).
+			whole("b").whole("b", el("set/s", "x"), Read{Object: "counter/c", Sum: 2}), ""},
+		{"a batch without its increment", begin().op(Op{Session: "a1", Daemon: "a", Writes: []Write{{Object: "set/s", Add: []string{"x"}}, {Object: "counter/c", Inc: 2}}}).
+			whole("b", el("set/s", "x")), Sum},
+		{"an increment without its batch", begin().op(Op{Session: "a1", Daemon: "a", Writes: []Write{{Object: "set/s", Add: []string{"x"}}, {Object: "counter/c", Inc: 2}}}).
+			whole("b", Read{Object: "counter/c", Sum: 2}), Sum},
+		{"siblings", begin().add("a1", "register/r", "1").op(Op{Session: "a1", Daemon: "a", Writes: []Write{{Object: "register/r", Add: []string{"2"}, Remove: []string{"1"}}}}).
+			add("b1", "register/r", "3").read("b1", "register/r", "2", "3").end("a", el("register/r", "2", "3")), ""},
+		{"a value beside the one that took its place", begin().add("a1", "register/r", "1").
+			op(Op{Session: "a1", Daemon: "a", Outcome: Unknown, Writes: []Write{{Object: "register/r", Add: []string{"2"}, Remove: []string{"1"}}}}).read("b1", "register/r", "2", "1"), Resurrected},
+		{"a lost sibling", begin().add("a1", "register/r", "1").add("b1", "register/r", "2").end("c", el("register/r", "2")), Missing},
+		{"a counter", begin().inc("a1", "counter/c", 2).inc("b1", "counter/c", -3).become(Unknown).sum("a1", "counter/c", 2).sum("a1", "counter/c", -1), ""},
+		{"a counter that misses an own increment", begin().inc("a1", "counter/c", 2).sum("a1", "counter/c", 0), Sum},
+		{"a counter that counts twice", begin().inc("a1", "counter/c", 2).sum("b1", "counter/c", 4), Sum},
+		{"a counter that counts what was refused", begin().inc("a1", "counter/c", 2).become(Refused).sum("b1", "counter/c", 2), Sum},
+		{"a counter that is wrong in the end", begin().inc("a1", "counter/c", 2).inc("b1", "counter/c", 1).become(Unknown).end("c", Read{Object: "counter/c", Sum: 1}), Missing},
+		{"a bounded counter below zero", begin().inc("a1", "bounded/c", 2).inc("b1", "bounded/c", -3).become(Unknown).sum("c1", "bounded/c", -1), BelowZero},
+		{"a bounded counter that is oversold", begin().inc("a1", "bounded/c", 2).inc("a1", "bounded/c", -2).inc("b1", "bounded/c", -1), Oversold},
+		{"a bounded counter that is sold out", begin().inc("a1", "bounded/c", 2).inc("a1", "bounded/c", -1).inc("b1", "bounded/c", -1), ""},
+		{"two writes on one condition", begin().op(Op{Session: "a1", Daemon: "a", ETag: "e", Writes: []Write{{Object: "register/r", Add: []string{"1"}}}}).
+			op(Op{Session: "a2", Daemon: "a", ETag: "e", Writes: []Write{{Object: "register/r", Add: []string{"2"}}}}), Condition},
+		{"two daemons know nothing of each other's conditions", begin().op(Op{Session: "a1", Daemon: "a", ETag: "e", Writes: []Write{{Object: "register/r", Add: []string{"1"}}}}).
+			op(Op{Session: "b2", Daemon: "b", ETag: "e", Writes: []Write{{Object: "register/r", Add: []string{"2"}}}}), ""},
+		{"daemons that differ in the end", begin().end("a").op(Op{Kind: Final, Daemon: "b", Whole: true, Token: "t", Digest: "other"}), Diverged},
+		{"an acknowledged element is lost", begin().add("a1", "set/s", "x").end("b"), Missing},
+		{"an acknowledged removal is undone", begin().add("a1", "set/s", "x").remove("a1", "set/s", "x").end("b", el("set/s", "x")), Undone},
+		{"a lost directory takes along what nobody else has", begin().add("a1", "set/s", "x").op(Op{Kind: Lost, Daemon: "a", Epoch: 1}).end("b"), ""},
+		{"but nothing that a peer has told to have", begin().add("a1", "set/s", "x").op(held("a", 0, "b")).op(Op{Kind: Lost, Daemon: "a", Epoch: 1}).end("b"), Missing},
+		{"a barrier is of what was held when it began", begin().op(Op{Session: "a1", Daemon: "a", Start: 10, End: 20, Writes: []Write{{Object: "set/s", Add: []string{"x"}}}}).op(held("a", 15, "b")).
+			op(Op{Kind: Lost, Daemon: "a", Epoch: 1}).end("b"), ""},
+		{"nothing that was read elsewhere", begin().add("a1", "set/s", "x").read("b1", "set/s", "x").op(Op{Kind: Lost, Daemon: "a", Epoch: 1}).end("c"), Missing},
+		{"nothing that was acknowledged by a peer", begin().op(Op{Session: "a1", Daemon: "a", Acks: 1, Writes: []Write{{Object: "set/s", Add: []string{"x"}}}}).op(Op{Kind: Lost, Daemon: "a", Epoch: 1}).end("b"), Missing},
+		{"unless that peer may be lost too", begin().op(Op{Session: "a1", Daemon: "a", Acks: 1, Writes: []Write{{Object: "set/s", Add: []string{"x"}}}}).op(Op{Kind: Lost, Daemon: "a", Epoch: 1}).
+			op(Op{Kind: Lost, Daemon: "b", Epoch: 1}).end("c"), ""},
+		{"nothing that the backup has", begin().add("a1", "set/s", "x").op(Op{Kind: Backup, Daemon: "a"}).op(Op{Kind: Lost, Daemon: "a", Epoch: 1, Kept: true}).end("c"), Missing},
+		{"but what came after it", begin().op(Op{Kind: Backup, Daemon: "a"}).add("a1", "set/s", "x").op(Op{Kind: Lost, Daemon: "a", Epoch: 1, Kept: true}).end("c"), ""},
+		{"and what a peer held that was lost in turn", begin().add("a1", "set/s", "x").op(held("a", 0, "b")).op(Op{Kind: Lost, Daemon: "b", Epoch: 1}).op(Op{Kind: Lost, Daemon: "a", Epoch: 1}).end("b"), ""},
+		{"a peer that was lost during the barrier counts for nothing", begin().add("a1", "set/s", "x").op(Op{Kind: Lost, Daemon: "b", Start: 10, End: 20, Epoch: 1}).op(held("a", 9, "b")).
+			op(Op{Kind: Lost, Daemon: "a", Epoch: 1}).end("b"), ""},
+		{"the feed tells all", begin().add("a1", "set/s", "x").feed("a", "set/s", "x").end("a", el("set/s", "x")), ""},
+		{"the feed misses an object", begin().add("a1", "set/s", "x").add("a1", "set/t", "y").feed("a", "set/s", "x").end("a", el("set/s", "x"), el("set/t", "y")), FeedMissed},
+		{"the feed misses the last state", begin().add("a1", "set/s", "x").feed("a", "set/s", "x").add("a1", "set/s", "y").end("a", el("set/s", "x", "y")), FeedMissed},
+		{"the feed misses a removal", begin().add("a1", "set/s", "x").feed("a", "set/s", "x").remove("a1", "set/s", "x").end("a"), FeedMissed},
+		{"the feed forgets", begin().add("a1", "set/s", "x").feed("a", "set/s", "x").feed("a", "set/s"), FeedRegress},
+		{"the feed brings back", begin().add("a1", "set/s", "x").feed("a", "set/s", "x").remove("a1", "set/s", "x").feed("a", "set/s").feed("a", "set/s", "x").feed("a", "set/s"), FeedRegress},
+		{"the feed makes up", begin().feed("a", "set/s", "x"), Phantom},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			r := Check(test.s.ops)
+			for _, a := range r.Anomalies {
+				if a.Kind != test.want {
+					t.Errorf("found %v", a)
+				}
+			}
+			if test.want != "" && r.Counts[test.want] == 0 {
+				t.Errorf("found no %q", test.want)
+			}
+		})
+	}
+}
+
+func TestAtRiskIsCounted(t *testing.T) {
+	s := begin().add("a1", "set/s", "x", "y").add("a1", "set/s", "z").op(Op{Kind: Lost, Daemon: "a", Epoch: 1})
+	if r := Check(s.ops); r.AtRisk != 2 {
+		t.Errorf("%d writes are at risk, want 2", r.AtRisk)
+	}
+}
+
+func TestHistoryIsReadAsWritten(t *testing.T) {
+	s := begin().add("a1", "set/s", "x").read("b1", "set/s", "x").op(Op{Kind: Held, Daemon: "a", Peers: []string{"b"}}).end("a", el("set/s", "x"))
+	var text bytes.Buffer
+	w := NewWriter(&text)
+	for _, o := range s.ops {
+		w.Write(o)
+	}
+	if err := w.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	ops, err := ReadAll(&text)
+	if err != nil || !reflect.DeepEqual(ops, s.ops) {
+		t.Errorf("%v, %v\nwant %v", ops, err, s.ops)
+	}
+	if _, err := ReadAll(bytes.NewBufferString("{\n")); err == nil {
+		t.Error("half a line is read as an op")
+	}
+}
+
+// TestOrderDoesNotMatter: a history may be written as calls end.
+func TestOrderDoesNotMatter(t *testing.T) {
+	s := begin().add("a1", "set/s", "x").read("b1", "set/s", "x").read("b2", "set/s")
+	slices.Reverse(s.ops)
+	if r := Check(s.ops); r.Counts[Stale] != 1 {
+		t.Errorf("found %v", r.Counts)
+	}
+}
