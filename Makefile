@@ -6,7 +6,7 @@ BINARY  := dist/anabranch
 LINT    := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
 .DEFAULT_GOAL := help
-.PHONY: help build test race e2e soak mistakes sim power fuzz bench bench-http lint fmt demo image clean
+.PHONY: help build test race e2e chaos soak mistakes sim power fuzz bench bench-http lint fmt demo image clean
 
 help: ## Print this help
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,6 +24,9 @@ race: ## All tests under the race detector
 
 e2e: build ## Real daemons: network namespaces, kill -9, data sets (needs root)
 	test/e2e.sh
+
+chaos: build ## Five real daemons under all kinds of trouble: make chaos MINUTES=30 SEED=7 (needs root)
+	MINUTES=$(or $(MINUTES),5) SEED=$(or $(SEED),1) TIMEOUT=$$(($(or $(MINUTES),5) + 15))m test/e2e.sh chaos
 
 soak: build ## Daemons under load for long, sampled into dist/soak and judged: make soak HOURS=1 (needs root)
 	mkdir -p dist/soak

@@ -11,6 +11,8 @@
 #   test/e2e.sh load         real data sets, daemons that start from nothing, imports that are cut off
 #   test/e2e.sh soak         daemons stay as large as they are, while members come and go; SOAK=1h for how long, SOAK_OUT for
 #                            the folder of the samples
+#   test/e2e.sh chaos        all kinds of trouble at once, and a judge of what clients saw: docs/chaos.md.
+#                            SEED=7 for others, MINUTES=30 for longer, HISTORY=FILE to keep what was seen
 #   test/e2e.sh openapi      requests made from /openapi.json; SEED=7 for others, RUNS=300 for more
 #   test/e2e.sh typescript   the client in clients/typescript
 #
@@ -29,6 +31,7 @@ declare -A parts=(
   [presence]=TestPresence
   [load]='TestLoad|TestImport'
   [soak]=TestSoak
+  [chaos]=TestChaos
 )
 declare -A packages=( # of Node
   [openapi]=test/openapi
@@ -74,9 +77,16 @@ if [ -z "$pattern" ]; then exit 0; fi
 
 go vet -tags e2e ./test/e2e
 go test -tags e2e -c -o "$work/e2e" ./test/e2e
+flags=()
+case $pattern in
+*TestChaos*) # its daemons have clocks that can be wrong
+  CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -tags clockskew -o "$work/skewed" ./cmd/anabranch
+  flags=(-skewed "$work/skewed" -chaos "${MINUTES:-1}m" ${HISTORY:+-history "$(realpath "$HISTORY")"})
+  ;;
+esac
 cd test/e2e
 TMPDIR=$work "$work/e2e" -test.v -test.run "$pattern" -test.timeout "${TIMEOUT:-15m}" -anabranch "$binary" -seed "${SEED:-1}" \
-  -soak "${SOAK:-20s}" -soak-out "${SOAK_OUT:-}" &
+  -soak "${SOAK:-20s}" -soak-out "${SOAK_OUT:-}" ${flags[@]+"${flags[@]}"} &
 tests=$!
 cd ../..
 status=0

@@ -158,6 +158,7 @@ func (a *App) openStore(ctx context.Context) error {
 		return explainDataDir(a.cfg.DataDir, err)
 	}
 	opts := store.DefaultOptions(a.cfg.DataDir)
+	opts.Now = wallClock
 	opts.OpenBackend = a.openBackend
 	log := a.log.With("component", "store")
 	levels := newEventLevels()

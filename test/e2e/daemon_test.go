@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -55,6 +56,8 @@ type daemon struct {
 	listen string   // multiaddr for other daemons
 	args   []string // of serve, besides those
 	under  []string // a command to run it under
+	binary string   // in place of the usual one, if set
+	env    []string // besides that of the test
 
 	http    *http.Client
 	process *exec.Cmd
@@ -154,12 +157,13 @@ func (d *daemon) begin() {
 	if d.process != nil {
 		d.t.Fatalf("%s runs", d.name)
 	}
-	argv := append(slices.Clone(d.under), *binary, "serve", "--data-dir", d.dir, "--http", "unix:"+d.socket)
+	argv := append(slices.Clone(d.under), cmp.Or(d.binary, *binary), "serve", "--data-dir", d.dir, "--http", "unix:"+d.socket)
 	if d.listen != "" {
 		argv = append(argv, "--listen", d.listen)
 	}
 	cmd := exec.Command(argv[0], append(argv[1:], d.args...)...)
 	cmd.Env = slices.DeleteFunc(os.Environ(), func(kv string) bool { return strings.HasPrefix(kv, "ANABRANCH_") })
+	cmd.Env = append(cmd.Env, d.env...)
 	cmd.Stdout, cmd.Stderr = d.log, d.log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := cmd.Start(); err != nil {
