@@ -81,6 +81,15 @@ type scenario struct {
 	now   time.Time
 	nodes []*scenarioNode
 	out   strings.Builder
+	// carry, if set, sees what a node has sent and returns what arrives.
+	carry func(from string, data [][]byte) [][]byte
+}
+
+func (s *scenario) carried(from string, data [][]byte) [][]byte {
+	if s.carry == nil {
+		return data
+	}
+	return s.carry(from, data)
 }
 
 type scenarioNode struct {
@@ -133,6 +142,8 @@ func (s *scenario) do(args []string) {
 		}
 	case "write-large":
 		s.node(arg(0)).write(600 << 10)
+	case "strangers": // NAME N: hold a unit of each of N other replicas
+		s.node(arg(0)).strangers(num(1, 1))
 	case "spoil": // NAME: lose a live entry, as a bad disk does
 		s.node(arg(0)).spoil()
 	case "advance":
@@ -181,11 +192,11 @@ func (n *scenarioNode) do(cmd, arg string, num int) {
 	case "deliver": // NAME TO: all messages that were sent there
 		ms := n.sends[arg]
 		n.sends[arg] = nil
-		for _, m := range ms {
+		for _, m := range n.s.carried(n.name, ms) {
 			n.s.node(arg).handle(Message{Peer: PeerID(n.name), Data: m})
 		}
 	case "gossip": // NAME TO: all that was published and not dropped
-		for _, data := range n.published {
+		for _, data := range n.s.carried(n.name, n.published) {
 			n.s.node(arg).handle(Gossip{Peer: PeerID(n.name), Data: data})
 		}
 	case "drop":
@@ -223,6 +234,16 @@ func (n *scenarioNode) write(size int) {
 	}
 	u.Entries = []crdt.Entry{e}
 	n.copy.commit(u)
+}
+
+func (n *scenarioNode) strangers(count int) {
+	for i := range count {
+		origin := crdt.ReplicaID(1000 + i)
+		u := delta.Unit{Origin: origin, First: 1, Last: 1, Entries: []crdt.Entry{newEntry(origin, 1, i)}}
+		if err := n.copy.take(u, delta.Run{First: 1, Nonce: uint64(origin)}); err != nil {
+			n.s.t.Fatal(err)
+		}
+	}
 }
 
 func (n *scenarioNode) spoil() {
