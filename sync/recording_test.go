@@ -29,7 +29,7 @@ func TestRecordings(t *testing.T) {
 		writeRecording(t, *record)
 	}
 	for version := 1; version <= ProtocolVersion; version++ {
-		for kind, replay := range map[string]func(*testing.T, string, string){"engines": replayEngines, "sessions": replaySession} {
+		for kind, replay := range map[string]func(*testing.T, string, string, func([]byte) [][]byte){"engines": replayEngines, "sessions": replaySession} {
 			files, err := filepath.Glob(fmt.Sprintf("%s/%d/%s/*.txt", recordings, version, kind))
 			if err != nil || len(files) < 8 {
 				t.Fatalf("%d recordings of %s of version %d: %v", len(files), kind, version, err)
@@ -40,10 +40,47 @@ func TestRecordings(t *testing.T) {
 					t.Fatal(err)
 				}
 				name := strings.TrimSuffix(filepath.Base(file), ".txt")
-				t.Run(fmt.Sprintf("%d/%s/%s", version, kind, name), func(t *testing.T) { replay(t, name, string(text)) })
+				t.Run(fmt.Sprintf("%d/%s/%s", version, kind, name), func(t *testing.T) { replay(t, name, string(text), asRecorded) })
+				if version == ProtocolVersion {
+					t.Run(fmt.Sprintf("%d/%s/%s", version+1, kind, name), func(t *testing.T) { replay(t, name, string(text), ofNextVersion) })
+				}
 			}
 		}
 	}
+}
+
+func asRecorded(message []byte) [][]byte { return [][]byte{message} }
+
+// ofNextVersion returns what the next version might say in place of a message: with a field that this
+// version does not know, and a message of a kind that it does not know behind it.
+func ofNextVersion(message []byte) [][]byte {
+	switch message[0] {
+	case gossipFrame: // of this version still, or it would be dropped
+		return [][]byte{append([]byte{gossipFrame}, withField(message[1:], 0, 5)...), {200}}
+	case gossipMessage:
+		return [][]byte{append([]byte{gossipMessage}, withField(nextHead(message[1:]), 3, 100)...)}
+	}
+	return [][]byte{withField(nextHead(message), 3, 100), {0x93, ProtocolVersion + 1, 100, 0x80}}
+}
+
+// nextHead returns a message with the number of the next version: [version, kind, fields].
+func nextHead(message []byte) []byte {
+	message = slices.Clone(message)
+	if message[0] != 0x93 || message[1] != ProtocolVersion {
+		panic(fmt.Sprintf("no message: %x", message))
+	}
+	message[1]++
+	return message
+}
+
+// withField adds a last field to the map at a place in b.
+func withField(b []byte, at int, key byte) []byte {
+	b = slices.Clone(b)
+	if b[at]&0xf0 != 0x80 || b[at] == 0x8f {
+		panic(fmt.Sprintf("no small map: %x", b))
+	}
+	b[at]++
+	return append(b, key, 0xc4, 3, 'n', 'e', 'w')
 }
 
 func writeRecording(t *testing.T, path string) {
@@ -114,7 +151,7 @@ func holds(c *memCopy) string {
 }
 
 // replayEngines runs a recording once for each node: what that one says is the recording's.
-func replayEngines(t *testing.T, _, text string) {
+func replayEngines(t *testing.T, _, text string, say func([]byte) [][]byte) {
 	type step struct {
 		command string
 		carried [][]byte
@@ -145,7 +182,7 @@ func replayEngines(t *testing.T, _, text string) {
 		var now step
 		s.carry = func(from string, data [][]byte) [][]byte {
 			if from == old {
-				return now.carried
+				return all(now.carried, say)
 			}
 			return data
 		}
@@ -163,6 +200,14 @@ func replayEngines(t *testing.T, _, text string) {
 			}
 		}
 	}
+}
+
+// all are the messages that are said in place of these.
+func all(messages [][]byte, say func([]byte) [][]byte) (said [][]byte) {
+	for _, m := range messages {
+		said = append(said, say(m)...)
+	}
+	return said
 }
 
 // A recorded session begins with what both sides hold.
@@ -345,7 +390,7 @@ func (r *recorded) end(err error) string {
 	return fmt.Sprintf("end %s: %s", how, holds(r.pull))
 }
 
-func replaySession(t *testing.T, name, text string) {
+func replaySession(t *testing.T, name, text string, say func([]byte) [][]byte) {
 	var up, down [][]byte
 	end := ""
 	for line := range strings.Lines(text) {
@@ -363,15 +408,14 @@ func replaySession(t *testing.T, name, text string) {
 		}
 	}
 
+	up, down = all(up, say), all(down, say)
+
 	// The side that pulls is of today.
 	r := before(t, name)
 	p := r.session()
 	_, err := p.Start()
 	done := false
-	for i := 0; i < len(down) && err == nil; i++ {
-		if done {
-			t.Fatalf("the session is over with %d messages left", len(down)-i)
-		}
+	for i := 0; i < len(down) && err == nil && !done; i++ {
 		_, done, err = p.Handle(down[i])
 	}
 	if !done && err == nil {
@@ -388,8 +432,11 @@ func replaySession(t *testing.T, name, text string) {
 		t.Fatal(err)
 	}
 	done = false
-	for _, m := range up {
-		answers, _, failed := s.Handle(m)
+	served := false
+	for i := 0; i < len(up) && !served; i++ {
+		var answers [][]byte
+		var failed error
+		answers, served, failed = s.Handle(up[i])
 		if failed != nil {
 			t.Fatalf("served to the recording: %v", failed)
 		}

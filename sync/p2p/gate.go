@@ -31,8 +31,11 @@ type gate struct {
 	instance instanceID
 	deadline time.Duration // for a handshake, from the connection's start
 	settled  time.Duration // two sides that dial each other at once are done by then
-	log      *slog.Logger
-	stats    *counters
+	versions versions
+	// protocolsOf returns what a peer says that it speaks, as far as that is known.
+	protocolsOf func(peer.ID) []protocol.ID
+	log         *slog.Logger
+	stats       *counters
 
 	// events tells admissions and departures, in order and alternating per peer.
 	events *queue[gateEvent]
@@ -46,6 +49,8 @@ type gate struct {
 	// unproven is the number of connections in members that are not proven.
 	unproven int
 	shunned  map[peer.ID]shun
+	// toldVersions is when a peer with other versions was last told of.
+	toldVersions time.Time
 }
 
 type member struct {
@@ -72,13 +77,14 @@ type gateEvent struct {
 	reached  ma.Multiaddr
 }
 
-func newGate(closed context.Context, tasks *group, self peer.ID, clusterKey []byte, instance instanceID, t Timing, log *slog.Logger, stats *counters) *gate {
+func newGate(closed context.Context, tasks *group, self peer.ID, clusterKey []byte, instance instanceID, spoken versions, t Timing, log *slog.Logger, stats *counters) *gate {
 	return &gate{
 		self:     self,
 		key:      subkey(clusterKey, "hello"),
 		instance: instance,
 		deadline: t.Handshake,
 		settled:  t.Dial + t.Handshake,
+		versions: spoken,
 		log:      log,
 		stats:    stats,
 		events:   newQueue[gateEvent](),
@@ -161,16 +167,22 @@ func (g *gate) connected(c network.Conn) {
 
 // disconnected forgets a connection.
 func (g *gate) disconnected(c network.Conn) {
+	if proven, known := g.forget(c); known && !proven {
+		g.tellVersions(c)
+	}
+}
+
+func (g *gate) forget(c network.Conn) (proven, known bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	p := c.RemotePeer()
 	m := g.members[p]
 	if m == nil {
-		return
+		return false, false
 	}
 	cs := m.conns[c]
 	if cs == nil {
-		return
+		return false, false
 	}
 	cs.timeout.Stop()
 	delete(m.conns, c)
@@ -183,6 +195,7 @@ func (g *gate) disconnected(c network.Conn) {
 	if len(m.conns) == 0 {
 		delete(g.members, p)
 	}
+	return cs.proven, true
 }
 
 // admit notes that the other side of c has proven the key. Connections to an earlier run of the
@@ -247,9 +260,12 @@ func (g *gate) dialHello(c network.Conn) {
 	s.SetDeadline(time.Now().Add(g.deadline))
 	stop := context.AfterFunc(ctx, func() { s.Reset() })
 	defer stop()
-	s.SetProtocol(helloProtocol)
-	rw := multistream.NewMSSelect(s, helloProtocol)
-	instance, err := helloDial(rw, g.key, g.self, c.RemotePeer(), g.instance)
+	var instance instanceID
+	id, err := multistream.SelectOneOf(g.versions.of(helloProtocol), s)
+	if err == nil {
+		s.SetProtocol(id)
+		instance, err = helloDial(s, g.key, g.self, c.RemotePeer(), g.instance)
+	}
 	g.conclude(c, s, instance, err)
 }
 

@@ -25,7 +25,7 @@ const gossipProtocol protocol.ID = "/anabranch/gossip/1"
 
 // gossipFeatures tells gossipsub what gossipProtocol stands for.
 func gossipFeatures(f pubsub.GossipSubFeature, p protocol.ID) bool {
-	return p == gossipProtocol && (f == pubsub.GossipSubFeatureMesh || f == pubsub.GossipSubFeatureIdontwant)
+	return isVersionOf(p, gossipProtocol) && (f == pubsub.GossipSubFeatureMesh || f == pubsub.GossipSubFeatureIdontwant)
 }
 
 const (
@@ -50,13 +50,13 @@ func topicName(clusterKey []byte, namespace string) string {
 }
 
 // newGossip starts gossipsub on a host on which only members exist.
-func newGossip(ctx context.Context, h host.Host, g *gate, log *slog.Logger) (*pubsub.PubSub, error) {
+func newGossip(ctx context.Context, h host.Host, spoken versions, g *gate, log *slog.Logger) (*pubsub.PubSub, error) {
 	params := pubsub.DefaultGossipSubParams()
 	params.D, params.Dlo, params.Dhi = 4, 3, 6
 	params.Dscore, params.Dout = 3, 1
 	params.HistoryLength, params.HistoryGossip = 3, 2 // repair does what lazy gossip would do
 	ps, err := pubsub.NewGossipSub(ctx, h,
-		pubsub.WithGossipSubProtocols([]protocol.ID{gossipProtocol}, gossipFeatures),
+		pubsub.WithGossipSubProtocols(spoken.of(gossipProtocol), gossipFeatures),
 		pubsub.WithGossipSubParams(params),
 		pubsub.WithFloodPublish(true),
 		pubsub.WithPeerExchange(false),

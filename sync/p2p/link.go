@@ -117,7 +117,7 @@ func (l *link) next() (network.Stream, error) {
 	if l.opens() {
 		ctx, cancel := context.WithTimeout(l.ctx, l.node.opts.Timing.Handshake)
 		defer cancel()
-		return l.node.gated.NewStream(ctx, l.peer, controlProtocol)
+		return l.node.gated.NewStream(ctx, l.peer, l.node.opts.versions.of(controlProtocol)...)
 	}
 	select {
 	case s := <-l.incoming:

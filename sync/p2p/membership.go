@@ -7,7 +7,6 @@ import (
 	"github.com/libp2p/go-libp2p/core/event"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
-	"github.com/libp2p/go-libp2p/core/protocol"
 )
 
 // reannounce is how often it is checked that gossip knows all members: it forgets those to whom a
@@ -101,7 +100,7 @@ func (n *Node) departed(p peer.ID) {
 
 // announce has gossip open its stream to a member.
 func (n *Node) announce(p peer.ID) {
-	n.bus.announce(n.ctx, event.EvtPeerIdentificationCompleted{Peer: p, Protocols: []protocol.ID{gossipProtocol}})
+	n.bus.announce(n.ctx, event.EvtPeerIdentificationCompleted{Peer: p, Protocols: n.opts.versions.of(gossipProtocol)})
 }
 
 // tellAddresses tells all members where this node can be reached now.

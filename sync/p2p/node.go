@@ -14,6 +14,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/protocol"
 )
 
 // Errors of a node's methods. They come wrapped; compare with errors.Is.
@@ -70,6 +71,9 @@ func New(opts Options) (*Node, error) {
 	if err := opts.Validate(); err != nil {
 		return nil, err
 	}
+	if opts.versions == nil {
+		opts.versions = spoken
+	}
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -92,7 +96,7 @@ func New(opts Options) (*Node, error) {
 	n.ctx, n.cancel = context.WithCancel(context.Background())
 	var instance instanceID
 	rand.Read(instance[:])
-	n.gate = newGate(n.ctx, &n.tasks, self, opts.ClusterKey, instance, opts.Timing, n.log, &n.stats)
+	n.gate = newGate(n.ctx, &n.tasks, self, opts.ClusterKey, instance, opts.versions, opts.Timing, n.log, &n.stats)
 	if err := n.start(); err != nil {
 		return nil, errors.Join(err, n.Close())
 	}
@@ -104,6 +108,10 @@ func (n *Node) start() (err error) {
 	if n.host, err = newHost(n.opts, n.gate); err != nil {
 		return err
 	}
+	n.gate.protocolsOf = func(p peer.ID) []protocol.ID {
+		ids, _ := n.host.Peerstore().GetProtocols(p) // fails for a peer that is gone
+		return ids
+	}
 	n.gated = &gatedHost{Host: n.host, gate: n.gate}
 	n.guard = newGossipGuard(n.gate, n.announce)
 	gossipHost := newGossipHost(n.gated, n.guard)
@@ -112,11 +120,11 @@ func (n *Node) start() (err error) {
 		ConnectedF:    func(_ network.Network, c network.Conn) { n.gate.connected(c) },
 		DisconnectedF: func(_ network.Network, c network.Conn) { n.gate.disconnected(c) },
 	})
-	n.host.SetStreamHandler(helloProtocol, n.counted(n.gate.serveHello))
-	n.gated.SetStreamHandler(controlProtocol, n.serveControl)
-	n.gated.SetStreamHandler(pullProtocol, n.counted(n.servePull))
-	n.gated.SetStreamHandler(rightsProtocol, n.counted(n.serveRights))
-	if n.pubsub, err = newGossip(n.ctx, gossipHost, n.gate, n.log); err != nil {
+	n.handle(n.host, helloProtocol, n.counted(n.gate.serveHello))
+	n.handle(n.gated, controlProtocol, n.serveControl)
+	n.handle(n.gated, pullProtocol, n.counted(n.servePull))
+	n.handle(n.gated, rightsProtocol, n.counted(n.serveRights))
+	if n.pubsub, err = newGossip(n.ctx, gossipHost, n.opts.versions, n.gate, n.log); err != nil {
 		return err
 	}
 	if err := n.book.load(); err != nil {
@@ -139,6 +147,13 @@ func (n *Node) start() (err error) {
 		}
 	}
 	return nil
+}
+
+// handle serves a protocol in all versions.
+func (n *Node) handle(h host.Host, p protocol.ID, f network.StreamHandler) {
+	for _, id := range n.opts.versions.of(p) {
+		h.SetStreamHandler(id, f)
+	}
 }
 
 // counted has Close wait for a stream handler.

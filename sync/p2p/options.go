@@ -63,6 +63,9 @@ type Options struct {
 	Sync   peersync.Config
 	Timing Timing
 	Limits Limits
+
+	// versions are those of the protocol; nil stands for spoken.
+	versions versions
 }
 
 // Timing holds the deadlines and intervals of a node.

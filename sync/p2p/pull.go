@@ -62,7 +62,7 @@ func (n *Node) pull(ctx context.Context, c *copyRunner, p peer.ID, unit peersync
 func (n *Node) runPull(ctx context.Context, c *copyRunner, p peer.ID, unit peersync.UnitRef) error {
 	open, cancel := context.WithTimeout(ctx, n.opts.Timing.SessionIdle)
 	defer cancel()
-	s, err := n.gated.NewStream(open, p, pullProtocol)
+	s, err := n.gated.NewStream(open, p, n.opts.versions.of(pullProtocol)...)
 	if err != nil {
 		return err
 	}

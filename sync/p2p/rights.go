@@ -102,7 +102,7 @@ func (n *Node) askPeer(ctx context.Context, c *copyRunner, h holder, ask peersyn
 	defer cancel()
 	defer context.AfterFunc(c.exchange, cancel)()
 	n.stats.rightsAsked.Add(1)
-	s, err := n.gated.NewStream(ctx, h.peer, rightsProtocol)
+	s, err := n.gated.NewStream(ctx, h.peer, n.opts.versions.of(rightsProtocol)...)
 	if err != nil {
 		return none, err
 	}
