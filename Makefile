@@ -6,7 +6,7 @@ BINARY  := dist/anabranch
 LINT    := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
 .DEFAULT_GOAL := help
-.PHONY: help build test race e2e chaos soak mistakes sim power fuzz bench bench-http lint fmt demo image clean
+.PHONY: help build test race e2e chaos soak compat mistakes sim power fuzz bench bench-http lint fmt demo image clean
 
 help: ## Print this help
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,6 +31,9 @@ chaos: build ## Five real daemons under all kinds of trouble: make chaos MINUTES
 soak: build ## Daemons under load for long, sampled into dist/soak and judged: make soak HOURS=1 (needs root)
 	mkdir -p dist/soak
 	SOAK=$(or $(HOURS),1)h SOAK_OUT=$(CURDIR)/dist/soak TIMEOUT=0 test/e2e.sh soak
+
+compat: build ## Daemons of this version and of an older commit together: make compat OLD=COMMIT
+	test/compat.sh $(OLD)
 
 mistakes: ## Plant known mistakes in the code, one at a time, and demand that the simulator finds them
 	$(GO) test ./internal/sim -run TestPlantedMistakes -count=1 -v -timeout 60m
