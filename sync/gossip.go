@@ -138,6 +138,8 @@ func (e *Engine) gossip(now time.Time, from PeerID, data []byte) {
 	}
 	f, m, err := decodeGossip(data)
 	switch {
+	case errors.Is(err, ErrVersion):
+		// A pull brings what it held.
 	case err != nil:
 		e.disconnect(from, err)
 	case f != nil:

@@ -500,3 +500,21 @@ func TestRecordingsHaveEveryKind(t *testing.T) {
 		t.Errorf("no recording has messages of the kinds %v; %d frames", slices.Sorted(maps.Keys(missing)), frames)
 	}
 }
+
+// A frame of the next version is passed over, and its sender stays: repair brings what it held.
+func TestFrameOfNextVersion(t *testing.T) {
+	c := newCopy(newWorld(), idA, 1)
+	e := NewEngine(DefaultConfig(), c.status())
+	f := delta.AppendFrame([]byte{gossipFrame}, delta.Frame{Units: []delta.Unit{unitOf(idB, 1, crdt.VersionVector{})}})
+	if f[3] != 1 {
+		t.Fatalf("%x has its version elsewhere", f)
+	}
+	f[3] = 2
+	if err := CheckGossip(f); !errors.Is(err, ErrVersion) {
+		t.Fatal(err)
+	}
+	e.Handle(epoch, PeerUp{Peer: "b"})
+	for _, a := range e.Handle(epoch, Gossip{Peer: "b", Data: f}) {
+		t.Errorf("%T %+v", a, a)
+	}
+}
