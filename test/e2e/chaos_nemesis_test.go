@@ -247,7 +247,7 @@ func (h *host) alone(do func(*host, *rand.Rand, time.Duration) string, r *rand.R
 // up starts the process and waits until it is ready.
 func (h *host) up() {
 	h.begin()
-	h.waitReady()
+	h.waitReadyFor(convergeWithin)
 	h.learnPeerID()
 }
 

@@ -185,7 +185,12 @@ func (d *daemon) start() {
 
 func (d *daemon) waitReady() {
 	d.t.Helper()
-	eventually(d.t, readyTimeout, d.name+" is ready", func() error {
+	d.waitReadyFor(readyTimeout)
+}
+
+func (d *daemon) waitReadyFor(timeout time.Duration) {
+	d.t.Helper()
+	eventually(d.t, timeout, d.name+" is ready", func() error {
 		select {
 		case <-d.ended:
 			d.t.Fatalf("%s ended instead of getting ready (%v)", d.name, d.exit)
