@@ -51,6 +51,8 @@ type Report struct {
 	Counts map[string]int
 	// AtRisk counts the acknowledged writes that a lost directory may have taken along.
 	AtRisk int
+	// Sums counts the counters that there were in the end, and Exact those for which one value alone was right.
+	Sums, Exact int
 }
 
 // mostOfAKind bounds the anomalies of a kind that are told.

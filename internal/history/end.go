@@ -128,12 +128,13 @@ func (c *checker) final() {
 		if o.Digest != first.Digest || o.Token != first.Token {
 			c.add(Diverged, fmt.Sprintf("%s and %s differ in the end", first.Daemon, o.Daemon), first, o)
 		}
-		c.finalState(o)
+		c.finalState(o, o == first)
 		c.finalFeed(o)
 	}
 }
 
-func (c *checker) finalState(o *Op) {
+// finalState judges what a daemon holds in the end. Of one of them the sums are counted.
+func (c *checker) finalState(o *Op, count bool) {
 	reads := map[string]Read{}
 	for _, r := range o.Reads {
 		reads[r.Object] = r
@@ -162,6 +163,12 @@ func (c *checker) finalState(o *Op) {
 			case i.by.Outcome != Refused:
 				least += min(i.amount, 0)
 				most += max(i.amount, 0)
+			}
+		}
+		if count {
+			c.Sums++
+			if least == most {
+				c.Exact++
 			}
 		}
 		if r.Sum < least || r.Sum > most {

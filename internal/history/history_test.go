@@ -178,6 +178,14 @@ func TestAtRiskIsCounted(t *testing.T) {
 	}
 }
 
+func TestExactSumsAreCounted(t *testing.T) {
+	s := begin().inc("a1", "counter/c", 2).inc("a1", "counter/d", 2).become(Unknown).inc("a1", "counter/e", 2).become(Refused)
+	s.end("a", Read{Object: "counter/c", Sum: 2}).end("b", Read{Object: "counter/c", Sum: 2})
+	if r := Check(s.ops); r.Sums != 3 || r.Exact != 2 || len(r.Anomalies) > 0 {
+		t.Errorf("%+v", r)
+	}
+}
+
 func TestHistoryIsReadAsWritten(t *testing.T) {
 	s := begin().add("a1", "set/s", "x").read("b1", "set/s", "x").op(Op{Kind: Held, Daemon: "a", Peers: []string{"b"}}).end("a", el("set/s", "x"))
 	var text bytes.Buffer

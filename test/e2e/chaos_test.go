@@ -245,6 +245,12 @@ func TestChaos(t *testing.T) {
 	if *skewed == "" {
 		t.Fatal("the chaos needs a daemon with the tag clockskew: see test/e2e.sh")
 	}
+	for path, want := range map[string]bool{*binary: false, *skewed: true} {
+		program, err := os.ReadFile(path)
+		if err != nil || bytes.Contains(program, []byte("CLOCKSKEW_FILE")) != want {
+			t.Fatalf("%s: that its clock can be wrong should be %v; %v", path, want, err)
+		}
+	}
 	t.Logf("seed %d: SEED=%[1]d MINUTES=%.2g make chaos", *seed, chaosFor.Minutes())
 	file := *chaosHistory
 	if file == "" { // not in TMPDIR, which is removed
@@ -397,7 +403,8 @@ func (x *chaos) judge(file string) {
 	}
 	began := time.Now()
 	report := history.Check(ops)
-	x.logf("%d ops were checked in %v; %d acknowledged writes went with a lost directory, or may have", len(ops), time.Since(began).Round(time.Millisecond), report.AtRisk)
+	x.logf("%d ops were checked in %v; %d acknowledged writes went with a lost directory, or may have; %d of %d sums are exact",
+		len(ops), time.Since(began).Round(time.Millisecond), report.AtRisk, report.Exact, report.Sums)
 	for _, a := range report.Anomalies {
 		x.t.Error(a)
 	}
