@@ -241,6 +241,8 @@ func onDisk(do func(*host, *rand.Rand, time.Duration) string) func(*chaos, *rand
 func (h *host) alone(do func(*host, *rand.Rand, time.Duration) string, r *rand.Rand, last time.Duration) string {
 	h.busy.Lock()
 	defer h.busy.Unlock()
+	h.x.processes.RLock()
+	defer h.x.processes.RUnlock()
 	return h.name + " " + do(h, r, last)
 }
 
@@ -391,7 +393,11 @@ func (h *host) rollBack(r *rand.Rand, last time.Duration) string {
 		<-time.After(age)
 	}
 	former, _ := h.identity()
+	h.x.processes.RUnlock()
+	h.x.processes.Lock()
 	lags := h.rollBackUnseen()
+	h.x.processes.Unlock()
+	h.x.processes.RLock()
 	if lags != "" {
 		h.x.count("troubles", "not rolled back after all")
 		return "was not: " + lags + " does not hold all of it"
@@ -411,7 +417,7 @@ func (h *host) rollBack(r *rand.Rand, last time.Duration) string {
 	return fmt.Sprintf("wrote alone for %v", last)
 }
 
-// rollBackUnseen has the daemon, unplugged, run on the datastore of the backup. It returns the name of a host that does
+// rollBackUnseen has the daemon, unplugged, run on the datastore of the backup. All others run. It returns the name of a host that does
 // not hold everything in time: then nothing was done.
 func (h *host) rollBackUnseen() (lags string) {
 	h.newEpoch(func() {
@@ -423,7 +429,7 @@ func (h *host) rollBackUnseen() (lags string) {
 		defer h.x.wires.spare(h.i, false)
 		<-time.After(time.Second)
 		for _, other := range h.x.hosts {
-			if other != h && !h.x.barrier(h, other, 5*time.Second) {
+			if other != h && !h.x.barrier(h, other, 15*time.Second) {
 				lags = other.name
 				return
 			}

@@ -49,6 +49,9 @@ type chaos struct {
 	done  chan struct{} // closed when clients are to stop
 	ids   atomic.Int64
 	w     *history.Writer
+	// processes is held for reading while something is done to a process, and for writing while all
+	// others have to run. It is taken after the busy of a host.
+	processes sync.RWMutex
 	// asking is held for reading by those who may ask another daemon for rights.
 	asking sync.RWMutex
 
