@@ -240,6 +240,7 @@ func TestServeRefuses(t *testing.T) {
 		"a node twice":              {{kind: kindNodes, nodes: []node{leaf(1)}}, {kind: kindNodes, nodes: []node{leaf(1)}}},
 		"a node above a leaf":       {{kind: kindNodes, nodes: []node{leaf(1), {replica: idA, level: 1}}}},
 		"no nodes":                  {{kind: kindNodes}},
+		"nodes without a reason":    {{kind: kindNodes, nodes: []node{leaf(0), leaf(1), leaf(2), leaf(3)}}},
 		"a node beyond all seqs":    {{kind: kindNodes, nodes: []node{leaf(1 << 60)}}},
 		"a second request":          {{kind: kindRequest}},
 		"a second want":             {{kind: kindWant}},
@@ -354,8 +355,8 @@ func TestPullUnit(t *testing.T) {
 		u.Last++
 		e := newEntry(idA, u.Last, rng.Int())
 		e.Path, e.Kind, e.Value = crdt.Object(crdt.Register, "r").Leaf(crdt.Register), crdt.KindValue, make([]byte, 500)
-		for i := range e.Value {
-			e.Value[i] = byte(rng.Uint32())
+		for i := range e.Value { // a number that does not pack well
+			e.Value[i] = '1' + byte(rng.IntN(9))
 		}
 		u.Entries = append(u.Entries, e)
 	}

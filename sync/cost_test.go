@@ -33,10 +33,11 @@ func (b *bulk) issue(r crdt.ReplicaID, last, n uint64) {
 
 func bulkEntry(d crdt.Dot) crdt.Entry {
 	rng := rand.New(rand.NewPCG(uint64(d.Replica), d.Seq))
-	value := make([]byte, 64)
-	for i := range value {
-		value[i] = byte(rng.Uint32())
+	value := make([]byte, 0, 64)
+	for value = append(value, '"'); len(value) < 63; {
+		value = append(value, "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-_"[rng.IntN(64)])
 	}
+	value = append(value, '"')
 	path := crdt.Object(crdt.Register, fmt.Sprintf("k%08d", d.Seq)).Leaf(crdt.Register)
 	return crdt.Entry{Dot: d, Path: path, Kind: crdt.KindValue, Time: crdt.Timestamp(1_700_000_000_000<<16 + d.Seq), Value: value}
 }

@@ -35,8 +35,9 @@ var (
 // MismatchError says in what two copies with equal clocks differ. It is an ErrDigestMismatch.
 // Both sets are empty when the dots are the same and only the contents differ.
 type MismatchError struct {
-	OnlyHere, OnlyThere uint64 // live dots
-	Sample              string // some of them
+	OnlyHere  uint64 // live dots
+	OnlyThere uint64 // at least: where nothing is live here they are not counted
+	Sample    string // some of them
 }
 
 // Error returns the counts and the sample.
@@ -44,7 +45,7 @@ func (e *MismatchError) Error() string {
 	if e.OnlyHere == 0 && e.OnlyThere == 0 {
 		return ErrDigestMismatch.Error() + ": the live dots are the same, their contents are not"
 	}
-	return fmt.Sprintf("%v: %d dots are live only here, %d only there: %s",
+	return fmt.Sprintf("%v: %d dots are live only here, %d or more only there: %s",
 		ErrDigestMismatch, e.OnlyHere, e.OnlyThere, e.Sample)
 }
 

@@ -56,8 +56,12 @@ func decodeFrame(body []byte) (*delta.Frame, error) {
 		return nil, malformed(err)
 	}
 	for i := range f.Units {
-		if err := checkUnit(f.Units[i]); err != nil {
+		u := &f.Units[i]
+		if err := checkUnit(*u); err != nil {
 			return nil, err
+		}
+		if run := f.Runs[u.Origin]; run.First > u.First {
+			return nil, fmt.Errorf("%w: unit %v:%d is older than its run, from %d", ErrMalformed, u.Origin, u.First, run.First)
 		}
 	}
 	return &f, nil

@@ -93,8 +93,9 @@ type told struct {
 	Run     delta.Run
 }
 
-// maxSeq bounds every seq that is believed, so that sums of two of them do not overflow.
-const maxSeq = 1 << 62
+// maxSeq bounds every seq that is believed, so that sums of two of them do not overflow, and a tree of
+// maxLevel stands for all of them.
+const maxSeq = 1<<62 - 1
 
 // encode returns the message as bytes.
 func (m *message) encode() []byte {

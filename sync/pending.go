@@ -9,6 +9,9 @@ import (
 	"github.com/anabranchdb/anabranch/delta"
 )
 
+// maxOrigins bounds the replicas whose units wait: each is looked at with every event.
+const maxOrigins = 1024
+
 // pending holds units that came before their predecessors or dependencies, within bounds. What
 // does not fit is dropped: repair brings it.
 type pending struct {
@@ -26,6 +29,22 @@ type waiting struct {
 	from  PeerID
 	at    time.Time
 	bytes int
+	lacks crdt.Dot // a dependency that was missing when it was last looked at
+}
+
+// ready reports whether clock covers all dependencies. They may be many, so the one that is missing is
+// looked at first the next time.
+func (w *waiting) ready(clock crdt.VersionVector) bool {
+	if w.lacks.Seq > clock[w.lacks.Replica] {
+		return false
+	}
+	for r, s := range w.unit.Deps {
+		if s > clock[r] {
+			w.lacks = crdt.Dot{Replica: r, Seq: s}
+			return false
+		}
+	}
+	return true
 }
 
 // add takes w in unless it is there already or does not fit.
@@ -34,6 +53,9 @@ func (p *pending) add(w *waiting) {
 		return
 	}
 	q := p.queues[w.unit.Origin]
+	if len(q) == 0 && len(p.queues) == maxOrigins {
+		return
+	}
 	i, found := slices.BinarySearchFunc(q, w.unit.First, func(a *waiting, first uint64) int {
 		switch {
 		case a.unit.First < first:
@@ -70,7 +92,7 @@ func (p *pending) take(clock crdt.VersionVector, runs delta.Runs, maxBytes int) 
 				u := &q[n].unit
 				at := clock[r]
 				if at < u.First {
-					if at != u.First-1 || !clock.CoversAll(u.Deps) {
+					if at != u.First-1 || !q[n].ready(clock) {
 						break
 					}
 					if killsAhead(u, clock) {

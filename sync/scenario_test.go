@@ -141,7 +141,7 @@ func (s *scenario) do(args []string) {
 			s.node(arg(0)).write(20)
 		}
 	case "write-large":
-		s.node(arg(0)).write(600 << 10)
+		s.node(arg(0)).write(3 * crdt.MaxValueBytes)
 	case "strangers": // NAME N: hold a unit of each of N other replicas
 		s.node(arg(0)).strangers(num(1, 1))
 	case "spoil": // NAME: lose a live entry, as a bad disk does
@@ -222,17 +222,20 @@ func (n *scenarioNode) do(cmd, arg string, num int) {
 
 func (n *scenarioNode) write(size int) {
 	u := delta.Unit{Origin: n.copy.id, First: n.copy.state.Clock[n.copy.id] + 1}
-	u.Last = u.First
 	e := newEntry(u.Origin, u.First, int(u.First))
 	e.Extra = nil
-	if size > 20 {
+	if size > 20 { // a number that does not pack well
 		e.Path, e.Kind = crdt.Object(crdt.Register, "r").Leaf(crdt.Register), crdt.KindValue
 		rng := rand.New(rand.NewPCG(1, 2))
-		for range size {
-			e.Value = append(e.Value, byte(rng.Uint32()))
+		for range min(size, crdt.MaxValueBytes) {
+			e.Value = append(e.Value, '1'+byte(rng.IntN(9)))
 		}
 	}
-	u.Entries = []crdt.Entry{e}
+	for ; size > 0; size -= crdt.MaxValueBytes {
+		e.Dot.Seq = u.First + uint64(len(u.Entries))
+		u.Entries = append(u.Entries, e)
+	}
+	u.Last = e.Dot.Seq
 	n.copy.commit(u)
 }
 

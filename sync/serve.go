@@ -30,6 +30,8 @@ type ServeSession struct {
 	cut  *delta.DotSet // live dots covered on both sides
 	last node          // asked for; nodes are asked for in ascending order, each once
 	any  bool          // last is valid
+	// unasked is how many nodes may still be asked for: roots, and children of those that were answered by hashes.
+	unasked int
 
 	stream stream
 }
@@ -248,7 +250,7 @@ func (s *ServeSession) log(fresh uint64) (iter.Seq2[delta.Issued, error], bool, 
 // roots returns the pages of the trees over what both sides cover, and a last one.
 func (s *ServeSession) roots() [][]byte {
 	both := s.c1.Min(s.st.Clock)
-	s.cut = s.src.Live().CutAt(both)
+	s.cut, s.unasked = s.src.Live().CutAt(both), len(both)
 	var out [][]byte
 	page := &message{kind: kindRoots, flags: flagMore}
 	for _, r := range s.cut.Replicas() {
@@ -261,19 +263,23 @@ func (s *ServeSession) roots() [][]byte {
 	return append(out, page.encode())
 }
 
-// nodes answers a request for nodes. Each may be asked for once, so that a session costs no
-// more than a few passes over the live dots.
+// nodes answers a request for nodes. Each may be asked for once, and no more than there are reasons to, so
+// that a session costs a few passes over the live dots.
 func (s *ServeSession) nodes(m *message) ([][]byte, error) {
-	if len(m.nodes) == 0 || len(m.nodes) > maxNodes {
+	if len(m.nodes) == 0 || len(m.nodes) > min(maxNodes, s.unasked) {
 		return nil, fmt.Errorf("%w: %d nodes", ErrMalformed, len(m.nodes))
 	}
+	s.unasked -= len(m.nodes)
 	answer := &message{kind: kindHashes}
 	for _, n := range m.nodes {
 		if !n.valid() || s.any && compareNodes(s.last, n) >= 0 {
 			return nil, fmt.Errorf("%w: node out of order", ErrMalformed)
 		}
 		s.last, s.any = n, true
-		answer.hashes = appendNode(answer.hashes, s.cut, n)
+		at := len(answer.hashes)
+		if answer.hashes = appendNode(answer.hashes, s.cut, n); answer.hashes[at] == formHashes {
+			s.unasked += fanOut
+		}
 	}
 	return encodeAll(answer), nil
 }

@@ -22,8 +22,8 @@ type tree struct {
 	done  bool
 
 	onlyHere  *delta.DotSet // K
-	onlyThere uint64
-	sample    []string // of dots on one side only
+	onlyThere uint64        // at least
+	sample    []string      // of dots on one side only
 }
 
 func (t *tree) begin(mine *delta.DotSet, both crdt.VersionVector) {
@@ -54,11 +54,23 @@ func (t *tree) compareRoots() {
 		if !ok {
 			theirs = emptyHash
 		}
-		if hashNode(t.mine, n) != theirs {
-			t.todo[n.level] = append(t.todo[n.level], n)
-		}
+		t.compare(n, theirs)
 	}
 	t.there = nil
+}
+
+// compare notes a node that differs. One without live dots here is not asked for: there is nothing to kill
+// in it. So what a session costs follows what is live here, whatever the other side makes up.
+func (t *tree) compare(n node, theirs shortHash) {
+	switch hashNode(t.mine, n) {
+	case theirs:
+	case emptyHash:
+		first, last := n.span()
+		t.onlyThere++
+		t.show(fmt.Sprintf("some of %v:%d to %d there", n.replica, first, last))
+	default:
+		t.todo[n.level] = append(t.todo[n.level], n)
+	}
 }
 
 // ask returns the nodes to ask for next, all of one level, ascending; none at the end.
@@ -92,9 +104,7 @@ func (t *tree) answers(b []byte) error {
 			continue
 		}
 		for i, theirs := range a.hashes {
-			if c := n.child(i); hashNode(t.mine, c) != theirs {
-				t.todo[c.level] = append(t.todo[c.level], c)
-			}
+			t.compare(n.child(i), theirs)
 		}
 	}
 	if len(b) > 0 {
@@ -123,7 +133,7 @@ func (t *tree) here(r crdt.ReplicaID, first, last uint64) {
 	for seq := range t.mine.Range(r, first, last) {
 		d := crdt.Dot{Replica: r, Seq: seq}
 		t.onlyHere.Add(d)
-		t.show(d, "here")
+		t.show(d.String() + " here")
 	}
 }
 
@@ -132,20 +142,20 @@ func (t *tree) thereOnly(r crdt.ReplicaID, theirs run) {
 	n, next := theirs.last-theirs.first+1, theirs.first
 	for seq := range t.mine.Range(r, theirs.first, theirs.last) {
 		if seq > next {
-			t.show(crdt.Dot{Replica: r, Seq: next}, "there")
+			t.show(crdt.Dot{Replica: r, Seq: next}.String() + " there")
 		}
 		next = seq + 1
 		n--
 	}
 	if next <= theirs.last {
-		t.show(crdt.Dot{Replica: r, Seq: next}, "there")
+		t.show(crdt.Dot{Replica: r, Seq: next}.String() + " there")
 	}
 	t.onlyThere += n
 }
 
-func (t *tree) show(d crdt.Dot, where string) {
+func (t *tree) show(what string) {
 	if len(t.sample) < 8 {
-		t.sample = append(t.sample, d.String()+" "+where)
+		t.sample = append(t.sample, what)
 	}
 }
 
