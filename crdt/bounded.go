@@ -233,8 +233,8 @@ func (x *escrowEntries) write(path Path, at Dot, t Timestamp, change func(Escrow
 		return Edit{}, ErrOverflow
 	}
 	value := cell.Encode()
-	if err := CheckValue(value); err != nil {
-		return Edit{}, err
+	if len(value) > MaxValueBytes {
+		return Edit{}, ErrTooLarge
 	}
 	edit.Add = []Entry{{Dot: at, Path: path, Kind: KindEscrow, Time: t, Value: value}}
 	return edit, nil

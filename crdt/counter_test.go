@@ -4,6 +4,7 @@ import (
 	"errors"
 	"math"
 	"slices"
+	"strings"
 	"testing"
 
 	. "github.com/anabranchdb/anabranch/crdt"
@@ -282,11 +283,18 @@ func TestUnknownKinds(t *testing.T) {
 }
 
 func TestCheckValue(t *testing.T) {
-	if err := CheckValue(make([]byte, MaxValueBytes)); err != nil {
-		t.Error(err)
-	}
-	if err := CheckValue(make([]byte, MaxValueBytes+1)); !errors.Is(err, ErrTooLarge) {
-		t.Error(err)
+	for value, want := range map[string]error{
+		strings.Repeat("1", MaxValueBytes):   nil,
+		strings.Repeat("1", MaxValueBytes+1): ErrTooLarge,
+		` {"a": [1e9, null]} `:               nil,
+		"":                                   ErrNotJSON,
+		"{":                                  ErrNotJSON,
+		"1 2":                                ErrNotJSON,
+		"\"\xff\"":                           ErrNotJSON,
+	} {
+		if err := CheckValue([]byte(value)); !errors.Is(err, want) {
+			t.Errorf("%.20q: %v, want %v", value, err, want)
+		}
 	}
 }
 

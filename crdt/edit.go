@@ -15,6 +15,8 @@ var (
 	ErrDamaged = errors.New("crdt: damaged entry")
 	// ErrTooLarge is returned when a value is longer than MaxValueBytes.
 	ErrTooLarge = fmt.Errorf("crdt: a value must not be longer than %d bytes", MaxValueBytes)
+	// ErrNotJSON is returned when a value is no JSON text in UTF-8.
+	ErrNotJSON = errors.New("crdt: a value must be JSON in UTF-8")
 )
 
 // Edit is what an operation does at one path: entries to add, and dots of live entries to kill,

@@ -179,7 +179,7 @@ func newestPlace(live []Entry, seen func(Dot) bool) (newest Entry, ok bool) {
 }
 
 // CheckListEntry reports why an entry of one of the kinds of a list cannot be read, as an error
-// that wraps ErrDamaged or ErrBadPosition.
+// that wraps ErrDamaged, ErrBadPosition, ErrTooLarge or ErrNotJSON.
 func CheckListEntry(e Entry) error {
 	parts, err := e.Path.Parse()
 	if err != nil {
@@ -191,8 +191,12 @@ func CheckListEntry(e Entry) error {
 	if err == nil && e.Kind != KindElement {
 		return CheckPosition(string(e.Value))
 	}
+	if err != nil {
+		return err
+	}
+	v, err := DecodeElementValue(e.Value)
 	if err == nil {
-		_, err = DecodeElementValue(e.Value)
+		err = CheckValue(v.JSON)
 	}
 	return err
 }

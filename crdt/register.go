@@ -1,11 +1,19 @@
 package crdt
 
-import "slices"
+import (
+	"encoding/json"
+	"slices"
+	"unicode/utf8"
+)
 
-// CheckValue returns ErrTooLarge for a value that no entry may hold.
+// CheckValue returns ErrTooLarge or ErrNotJSON for a value that no register, item of a list or announcement may
+// hold: readers put it into what they answer as it is.
 func CheckValue(value []byte) error {
-	if len(value) > MaxValueBytes {
+	switch {
+	case len(value) > MaxValueBytes:
 		return ErrTooLarge
+	case !json.Valid(value) || !utf8.Valid(value):
+		return ErrNotJSON
 	}
 	return nil
 }

@@ -91,10 +91,12 @@ func ValidateEntry(e crdt.Entry) error {
 }
 
 // ValidateValue reports a value of a known kind that cannot be read, as ErrMalformed: it would be
-// taken for damage wherever it is stored.
+// taken for damage wherever it is stored, or spoil the answers that it is a part of.
 func ValidateValue(e crdt.Entry) error {
 	var err error
 	switch e.Kind {
+	case crdt.KindValue, crdt.KindPresence:
+		err = crdt.CheckValue(e.Value)
 	case crdt.KindCell:
 		_, err = crdt.DecodeCell(e.Value)
 	case crdt.KindReset:

@@ -178,7 +178,7 @@ func TestJoinRefuses(t *testing.T) {
 // TestTooLarge: a transaction that no peer would take is refused whole.
 func TestTooLarge(t *testing.T) {
 	n := memorySpace(t, nil)
-	value := []byte(strings.Repeat("v", crdt.MaxValueBytes))
+	value := []byte(strings.Repeat("7", crdt.MaxValueBytes))
 	_, err := n.Commit(context.Background(), func(tx *Tx) error {
 		for i := range delta.MaxUnitBytes / len(value) {
 			if err := tx.Assign(crdt.Object(crdt.Register, numbers(i)).Leaf(crdt.Register), value, nil); err != nil {

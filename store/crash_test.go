@@ -180,7 +180,7 @@ func (h *history) subtree() error {
 // churn makes the log drop its oldest records.
 func (h *history) churn() error {
 	for i := range 30 {
-		value := []byte(strings.Repeat("v", 200+i))
+		value := []byte(strings.Repeat("7", 200+i))
 		if err := h.commit(func(tx *Tx) error { return tx.Assign(tRegister, value, nil) }); err != nil {
 			return err
 		}

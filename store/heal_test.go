@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -27,7 +28,7 @@ type forked struct {
 }
 
 func assign(p crdt.Path, value string) func(*Tx) error {
-	return func(tx *Tx) error { return tx.Assign(p, []byte(value), nil) }
+	return func(tx *Tx) error { return tx.Assign(p, []byte(strconv.Quote(value)), nil) }
 }
 
 func reset(p crdt.Path) func(*Tx) error {
@@ -162,7 +163,7 @@ func valuesAt(t testing.TB, n *Namespace, p crdt.Path) []string {
 	}
 	var vs []string
 	for _, e := range es {
-		vs = append(vs, string(e.Value))
+		vs = append(vs, strings.Trim(string(e.Value), `"`))
 	}
 	slices.Sort(vs)
 	return vs

@@ -2,9 +2,11 @@ package store
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -32,7 +34,7 @@ func listed(t testing.TB, v *View, leaf crdt.Path) string {
 	c, _ := b.Tree().Child(crdt.List)
 	var values []string
 	for _, i := range c.Items {
-		values = append(values, string(i.Values[0]))
+		values = append(values, strings.Trim(string(i.Values[0]), `"`))
 	}
 	return strings.Join(values, " ")
 }
@@ -53,9 +55,13 @@ func wantList(t *testing.T, n *Namespace, want string) {
 	}
 }
 
+// texts are values of items: words are written as JSON, and listed without their quotes.
 func texts(values ...string) [][]byte {
 	var bs [][]byte
 	for _, v := range values {
+		if !json.Valid([]byte(v)) {
+			v = strconv.Quote(v)
+		}
 		bs = append(bs, []byte(v))
 	}
 	return bs
@@ -88,7 +94,7 @@ func TestListPlaces(t *testing.T) {
 		if _, err := tx.RemoveItem(tList, ids[0], nil); err != nil {
 			return err
 		}
-		if err := tx.SetItem(tList, e, []byte("z"), nil); err != nil {
+		if err := tx.SetItem(tList, e, []byte(`"z"`), nil); err != nil {
 			return err
 		}
 		_, err := tx.Insert(tList, Place{}, texts("end"))
@@ -184,7 +190,7 @@ func TestListOfTwoReplicas(t *testing.T) {
 		exchange(t, b, a, state)
 		mustCommit(t, a, func(tx *Tx) error { return tx.MoveItem(tList, ids[0], Place{}) })
 		mustCommit(t, b, func(tx *Tx) error { _, err := tx.RemoveItem(tList, ids[0], nil); return err })
-		mustCommit(t, b, func(tx *Tx) error { return tx.SetItem(tList, ids[1], []byte("two"), nil) })
+		mustCommit(t, b, func(tx *Tx) error { return tx.SetItem(tList, ids[1], []byte(`"two"`), nil) })
 		mustCommit(t, a, func(tx *Tx) error { return tx.MoveItem(tList, ids[1], Place{After: ids[0]}) })
 		exchange(t, b, a, state)
 		exchange(t, a, b, state)
@@ -289,7 +295,7 @@ func TestItemsWithDeadlines(t *testing.T) {
 	mustCommit(t, n, func(tx *Tx) error { _, err := tx.Insert(tList, Place{}, texts("d")); return err })
 	mustCommit(t, n, func(tx *Tx) error { return tx.MoveItem(tList, ids[0], Place{}) })
 	mustCommit(t, n, func(tx *Tx) error { return tx.MoveItem(tList, ids[1], Place{Start: true}) })
-	mustCommit(t, n, func(tx *Tx) error { return tx.SetItem(tList, ids[1], []byte("B"), nil) })
+	mustCommit(t, n, func(tx *Tx) error { return tx.SetItem(tList, ids[1], []byte(`"B"`), nil) })
 	wantList(t, n, "B c d a")
 	c.pass(10 * time.Second)
 	wantList(t, n, "B d")

@@ -129,7 +129,7 @@ func TestLogBounds(t *testing.T) {
 	n := memorySpace(t, func(o *Options) {
 		o.MaxLogBytes, o.MaxLogAge, o.Now = bound, time.Hour, func() time.Time { return now }
 	})
-	value := []byte(strings.Repeat("v", 500))
+	value := []byte(strings.Repeat("7", 500))
 	assign := func(tx *Tx) error { return tx.Assign(tRegister, value, nil) }
 	largest := uint64(0)
 	for range 100 {
