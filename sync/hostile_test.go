@@ -422,7 +422,7 @@ func TestPendingOriginsAreBounded(t *testing.T) {
 		t.Fatalf("%d units of %d origins", p.units, len(p.queues))
 	}
 	clock := crdt.VersionVector{maxOrigins + 1: 1}
-	out, _ := p.take(clock, 1<<30)
+	out, _ := p.take(clock, delta.Runs{}, 1<<30)
 	if len(out) != maxOrigins || p.units != 0 || len(p.queues) != 0 {
 		t.Errorf("%d units taken, %d left", len(out), p.units)
 	}

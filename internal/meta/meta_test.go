@@ -59,6 +59,7 @@ func packages(t *testing.T) []pkg {
 
 // mayImport says which of our packages each one may import. What is not listed may import none.
 var mayImport = map[string][]string{
+	"crdt/crdttest":          {"crdt", "delta"},
 	"delta":                  {"crdt"},
 	"store":                  {"crdt", "delta", "internal/invariant"},
 	"store/storetest":        {"store"},
