@@ -41,8 +41,9 @@ mistakes: ## Plant known mistakes in the code, one at a time, and demand that th
 sim: ## Simulated clusters: make sim SEEDS=10000 FIRST=1
 	$(GO) test ./internal/sim -run 'TestSeeds$$' -count=1 -v -timeout 0 -sim.seeds=$(or $(SEEDS),2000) -sim.first=$(or $(FIRST),1)
 
-power: ## Cut the power at every write of the store's histories: make power SEEDS=100 FIRST=1
+power: ## Cut the power at every write of the store's histories, let each file operation fail: make power SEEDS=100 FIRST=1
 	$(GO) test ./store -run 'TestPowerCuts$$' -count=1 -v -timeout 0 -power.every=1 -power.seeds=$(or $(SEEDS),20) -power.first=$(or $(FIRST),1)
+	$(GO) test ./store -run 'TestFaultyDisk$$' -count=1 -timeout 0 -faults.every=1
 
 fuzz: ## Each fuzz target for a while: make fuzz TIME=1m
 	test/fuzz.sh $(or $(TIME),20s)

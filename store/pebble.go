@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -74,18 +75,23 @@ type PebbleBackend struct {
 	gate   sync.RWMutex
 	closed bool
 
+	opening atomic.Bool
+	broken  chan error // takes what fails while opening
+
 	mu        sync.Mutex // guards what follows
 	failure   error      // why Apply fails from now on
 	snapshots map[*pebbleSnapshot]struct{}
 }
 
 // OpenPebble opens the database in dir, or makes it. It returns an error that wraps ErrDamaged if
-// its files are damaged, ErrDiskFull if there is no space to begin a log.
+// its files are damaged, ErrDiskFull if there is no space to begin a log. After an error because a file could
+// not be written it cannot be opened again in this process: Pebble's lock stays.
 func OpenPebble(dir string, o PebbleOptions) (*PebbleBackend, error) {
 	b := &PebbleBackend{
 		dir:       filepath.Join(dir, pebbleDir),
 		opts:      o,
 		snapshots: map[*pebbleSnapshot]struct{}{},
+		broken:    make(chan error, 1),
 	}
 	if b.fs = o.FS; b.fs == nil {
 		b.fs, b.health = vfs.WithDiskHealthChecks(vfs.Default, slowDisk, nil, func(i vfs.DiskSlowInfo) {
@@ -113,7 +119,11 @@ func (b *PebbleBackend) openDB() error {
 	}
 	cache := pebble.NewCache(b.opts.cacheBytes())
 	defer cache.Unref()
-	if b.db, err = pebble.Open(b.dir, b.pebbleOptions(cache)); err != nil || !fresh || b.failed() != nil {
+	open := func() (err error) {
+		b.db, err = pebble.Open(b.dir, b.pebbleOptions(cache))
+		return err
+	}
+	if err := b.attempt(open); err != nil || !fresh || b.failed() != nil {
 		return err
 	}
 	// A new database begins its log before it takes on the newest format, the first with a log that says
@@ -121,14 +131,13 @@ func (b *PebbleBackend) openDB() error {
 	if err := b.db.Close(); err != nil {
 		return err
 	}
-	b.db, err = pebble.Open(b.dir, b.pebbleOptions(cache))
-	return err
+	return b.attempt(open)
 }
 
 func (b *PebbleBackend) pebbleOptions(cache *pebble.Cache) *pebble.Options {
 	o := &pebble.Options{
 		Cache:                       cache,
-		FS:                          logFS{vfs.OnDiskFull(markerFS{b.fs}, b.diskFull), b},
+		FS:                          logFS{vfs.OnDiskFull(filesFS{b.fs, b}, b.diskFull), b},
 		FormatMajorVersion:          pebble.FormatNewest,
 		MemTableSize:                b.opts.memTableBytes(),
 		MemTableStopWritesThreshold: 4,

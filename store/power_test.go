@@ -204,7 +204,7 @@ func (p *powered) options(dir string, of promise, random seeded) Options {
 }
 
 func (p *powered) use(fs *CrashFS) {
-	p.fs = &powerFS{CrashFS: fs, rng: p.dice, cut: p.cut, moved: map[string]bool{}}
+	p.fs = newPowerFS(fs, p.dice, p.cut)
 }
 
 // cut keeps what a loss of power would leave at this moment, of some moments.
@@ -539,7 +539,7 @@ func (p *powered) look() (looked int) {
 func (p *powered) check(c cut, depth int) (looked int) {
 	t := p.t
 	t.Helper()
-	fs, w := &powerFS{CrashFS: c.fs, rng: p.dice, moved: map[string]bool{}}, newWitness()
+	fs, w := newPowerFS(c.fs, p.dice, nil), newWitness()
 	left := -1
 	if depth > 0 {
 		left = p.dice.IntN(150)
@@ -684,7 +684,7 @@ func (c *cut) shown(t *testing.T, n *Namespace) (op int) {
 // TestMarkersKeepOrder opens a database again and again, and cuts the power where names come and go:
 // a marker never points to a manifest that is not there, and there always is one.
 func TestMarkersKeepOrder(t *testing.T) {
-	fs := &powerFS{CrashFS: NewCrashFS(), rng: rand.New(rand.NewPCG(1, 1)), moved: map[string]bool{}}
+	fs := newPowerFS(NewCrashFS(), rand.New(rand.NewPCG(1, 1)), nil)
 	var images []*CrashFS
 	var acknowledged []int
 	puts := 0

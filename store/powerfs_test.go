@@ -19,13 +19,31 @@ type powerFS struct {
 	cut func(at string)
 	// moved are former names of files: a rename happens whole or not at all.
 	moved map[string]bool
+	// fail, if not nil, lets an operation fail. When a sync has failed, later ones of that file succeed and do
+	// nothing: what was to be synced is gone from the caches of an operating system that could not write it.
+	fail     func(at string) error
+	unsynced map[string]bool
+}
+
+func newPowerFS(fs *CrashFS, rng *rand.Rand, cut func(at string)) *powerFS {
+	return &powerFS{CrashFS: fs, rng: rng, cut: cut, moved: map[string]bool{}, unsynced: map[string]bool{}}
 }
 
 func (p *powerFS) op(at string, do func() error) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.cut(at)
+	if err := p.failed(at); err != nil {
+		return err
+	}
 	return do()
+}
+
+func (p *powerFS) failed(at string) error {
+	if p.fail == nil {
+		return nil
+	}
+	return p.fail(at)
 }
 
 // image returns what a loss of power could leave, for cut. Beyond CrashFS.Crash, what was removed can stay
@@ -130,6 +148,9 @@ func (f powerFile) Write(b []byte) (n int, err error) {
 	f.fs.mu.Lock()
 	defer f.fs.mu.Unlock()
 	f.fs.cut("write " + f.name)
+	if err := f.fs.failed("write " + f.name); err != nil {
+		return 0, err
+	}
 	if len(b) > 1 {
 		if n, err = f.File.Write(b[:1+f.fs.rng.IntN(len(b)-1)]); err != nil {
 			return n, err
@@ -145,6 +166,20 @@ func (f powerFile) WriteAt(b []byte, at int64) (n int, err error) {
 	return n, err
 }
 
-func (f powerFile) Sync() error { return f.fs.op("sync "+f.name, f.File.Sync) }
+func (f powerFile) sync(do func() error) error {
+	f.fs.mu.Lock()
+	defer f.fs.mu.Unlock()
+	f.fs.cut("sync " + f.name)
+	if err := f.fs.failed("sync " + f.name); err != nil {
+		f.fs.unsynced[f.name] = true
+		return err
+	}
+	if f.fs.unsynced[f.name] {
+		return nil
+	}
+	return do()
+}
 
-func (f powerFile) SyncData() error { return f.fs.op("sync data "+f.name, f.File.SyncData) }
+func (f powerFile) Sync() error { return f.sync(f.File.Sync) }
+
+func (f powerFile) SyncData() error { return f.sync(f.File.SyncData) }
