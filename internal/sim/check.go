@@ -12,10 +12,30 @@ import (
 	"github.com/anabranchdb/anabranch/store"
 )
 
+// glance checks a node after a commit: its clock always, and all that it holds now and then.
+func (w *World) glance(n *node) {
+	if w.looks.IntN(4) == 0 {
+		w.checkNode(n)
+		return
+	}
+	if n.ns.Err() != nil || w.res.Strays > 0 {
+		return
+	}
+	w.checkClock(n, n.ns.Clock())
+}
+
+// checkClock has the reference follow the clock of a node.
+func (w *World) checkClock(n *node, clock crdt.VersionVector) {
+	w.advance(n, clock)
+	if n.oracle.Clock.Compare(clock) != crdt.Equal {
+		w.fail("%s: I4: clock %v is not closed or stands inside a unit: the reference gets to %v", n.id, clock, n.oracle.Clock)
+	}
+}
+
 // checkNode compares a store with the units: everything that its clock claims, and nothing else.
 func (w *World) checkNode(n *node) {
-	if n.ns.Err() != nil {
-		return // it answers nothing
+	if n.ns.Err() != nil || w.res.Strays > 0 {
+		return // it answers nothing, or what nobody can tell
 	}
 	s, err := n.ns.Source(context.Background())
 	if err != nil && !n.healthy() {
@@ -24,10 +44,7 @@ func (w *World) checkNode(n *node) {
 	w.must(err, "source of %s", n.id)
 	defer s.Close()
 	st := s.Status()
-	w.advance(n, st.Clock)
-	if n.oracle.Clock.Compare(st.Clock) != crdt.Equal {
-		w.fail("%s: I4: clock %v is not closed or stands inside a unit: the reference gets to %v", n.id, st.Clock, n.oracle.Clock)
-	}
+	w.checkClock(n, st.Clock)
 	var digest delta.Digest
 	live := 0
 	for e, err := range s.Entries(nil) {
@@ -62,14 +79,19 @@ func (n *node) healthy() bool {
 
 // checkReader compares what a reader sees with the reference.
 func (w *World) checkReader(n *node) {
-	if !n.up || !n.healthy() {
+	if !n.up || !n.healthy() || w.res.Strays > 0 {
 		return
 	}
 	v, err := n.ns.View(context.Background())
 	w.must(err, "view of %s", n.id)
 	defer v.Close()
 	w.res.Checks++
-	if diff := difference(w.read(v).String(), w.history.at(v.Clock(), n.alone()).String()); diff != "" {
+	got, want := w.read(v), w.history.at(v.Clock(), n.alone(), n.now())
+	if n.alone() == nil {
+		w.mayCountAgain(v.Clock(), got, want)
+		w.checkSessions(n, v)
+	}
+	if diff := difference(got.String(), want.String()); diff != "" {
 		w.fail("%s: at %v a reader sees what is marked with +, and must see what is marked with -:\n%s", n.id, v.Clock(), diff)
 	}
 	w.checkHeads(v)
@@ -77,7 +99,7 @@ func (w *World) checkReader(n *node) {
 
 // read evaluates what a view holds.
 func (w *World) read(v *store.View) values {
-	got := values{map[crdt.Path]bool{}, map[crdt.Path][]string{}, map[crdt.Path]int64{}}
+	got := newValues()
 	for it, err := range v.Scan("", "") {
 		w.must(err, "scan")
 		switch it.Path.LeafType() {
@@ -97,6 +119,24 @@ func (w *World) read(v *store.View) values {
 				got.registers[it.Path] = append(got.registers[it.Path], string(value))
 			}
 			slices.Sort(got.registers[it.Path])
+		case crdt.Presence:
+			for _, e := range it.Entries {
+				got.registers[it.Path] = append(got.registers[it.Path], string(e.Value))
+			}
+			slices.Sort(got.registers[it.Path])
+		case crdt.List:
+			if !timedList.Contains(it.Path) {
+				continue
+			}
+			parts, err := it.Path.Parse()
+			w.must(err, "item")
+			item, ok, err := crdt.ReadItem(crdt.Position(parts.Member), it.Entries)
+			w.must(err, "item")
+			for _, value := range item.Values {
+				if ok {
+					got.registers[it.Path] = append(got.registers[it.Path], string(value))
+				}
+			}
 		case crdt.Counter:
 			value, err := crdt.CounterValue(it.Entries)
 			w.must(err, "counter")
@@ -164,6 +204,9 @@ func difference(got, want string) string {
 
 // checkEnd looks at everything once more, when all are equal: they must answer byte for byte alike.
 func (w *World) checkEnd() {
+	if w.res.Strays > 0 {
+		return
+	}
 	var answer string
 	for i, n := range w.here() {
 		w.checkNode(n)
@@ -174,6 +217,8 @@ func (w *World) checkEnd() {
 		}
 		answer = a
 	}
+	w.checkRetired()
+	w.checkReaped()
 }
 
 // answer is what a node shows, in the order in which it shows it.

@@ -4,8 +4,9 @@
 // seed decides everything, so a failure is replayed by its seed alone; [Shrink] then leaves out what it
 // does not take.
 //
-// After every event that moved a replica the invariants of the model are checked on it, against
-// every unit that was ever written:
+// After events that moved a replica the invariants of the model are checked on it, against
+// every unit that was ever written: I4 each time, all after every join and start and at the end, and after
+// one in four of the others:
 //
 //	I1  no two units hold the same dot
 //	I2  every live dot is covered by the clock, and its live bit is set

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"context"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -19,6 +20,7 @@ type branch struct {
 	fork  uint64    // the first seq that both sides may have
 	alone time.Time // until when nobody is in reach
 	units []delta.Unit
+	third *node // who is to meet it first, and knows neither side; nil for nobody
 }
 
 func (b *branch) at(d crdt.Dot) (delta.Unit, bool) { return unitAt(b.units, d) }
@@ -42,6 +44,13 @@ func (w *World) fork(n *node, rng *rand.Rand) {
 		return
 	}
 	image, id, print, start, first := n.disk.synced(), n.ns.Replica(), n.print, n.start, n.ns.Clock()[n.ns.Replica()]+1
+	var third *node
+	if here := w.here(); w.cfg.Third && !w.forking() {
+		if third = here[rng.IntN(len(here))]; third != n {
+			third.away = true
+			w.rewire()
+		}
+	}
 	for range rng.IntN(4) {
 		w.after(span(rng, 3*time.Second), func() {
 			if n.ns.Replica() == id && n.branch == nil {
@@ -50,10 +59,14 @@ func (w *World) fork(n *node, rng *rand.Rand) {
 		})
 	}
 	w.after(3*time.Second+span(rng, 3*time.Second), func() {
-		if w.healed || n.gone || w.forking() || n.ns.Replica() != id || n.print != print {
+		if w.healed || n.gone || w.forking() || w.res.Strays > 0 || n.ns.Replica() != id || n.print != print {
+			if third != nil {
+				third.away = false
+				w.rewire()
+			}
 			return
 		}
-		b := &branch{id: id, fork: first, alone: w.now.Add(4*time.Second + span(rng, 4*time.Second))}
+		b := &branch{id: id, fork: first, third: third, alone: w.now.Add(4*time.Second + span(rng, 4*time.Second))}
 		if n.start != start {
 			// Units of a later run may wait at others for their predecessors: see docs/operations.md.
 			b.alone = w.now.Add(w.cfg.sync().PendingAge)
@@ -104,12 +117,56 @@ func (w *World) meet(n *node, rng *rand.Rand) {
 			holders = append(holders, o)
 		}
 	}
-	if len(holders) > 0 {
-		n.contact = holders[rng.IntN(len(holders))]
-	} else {
+	third := n.branch.third
+	switch n.branch.third = nil; {
+	case len(holders) == 0 && w.mayHold(n.branch):
+		n.branch.third = third
+		w.after(time.Second, func() { w.meet(n, rng) })
+	case len(holders) == 0:
 		w.adopt(n)
+	case third != nil && third != n && !slices.Contains(holders, third) && len(n.branch.units) > 0:
+		w.res.Strays++
+		n.contact = third
+		w.after(10*time.Second, func() { // from then on nobody knows what is whose
+			third.away, n.branch, n.contact = false, nil, nil
+			w.rewire()
+			w.acceptLoss()
+		})
+		w.rewire()
+		return
+	default:
+		n.contact = holders[rng.IntN(len(holders))]
+	}
+	if third != nil {
+		third.away = false
 	}
 	w.rewire()
+}
+
+// hearOf notes the units of a frame.
+func (n *node) hearOf(data []byte) {
+	if n.w.cfg.Steps[fork] == 0 {
+		return
+	}
+	f, err := delta.DecodeFrame(data[1:])
+	if err != nil {
+		return // it is another message
+	}
+	if n.heardOf == nil {
+		n.heardOf = map[crdt.Dot]time.Time{}
+	}
+	for _, u := range f.Units {
+		n.heardOf[crdt.Dot{Replica: u.Origin, Seq: u.First}] = n.w.now
+	}
+}
+
+// mayHold reports whether the first unit of the other side waits at somebody for what it depends on: it may still
+// be applied there.
+func (w *World) mayHold(b *branch) bool {
+	return slices.ContainsFunc(w.nodes, func(n *node) bool {
+		at, ok := n.heardOf[crdt.Dot{Replica: b.id, Seq: b.fork}]
+		return ok && w.now.Sub(at) < w.cfg.sync().PendingAge
+	})
 }
 
 // adopt makes a branch the history of its id: what only the disk held that was overwritten is lost.
@@ -139,8 +196,11 @@ func (w *World) adopt(n *node) {
 // daemon has it, and who met it may tell of it, too.
 func (w *World) expects(n *node, a peersync.Alarm) bool {
 	switch {
-	case a.Kind == peersync.AlarmFork && n.alone() != nil:
+	case a.Kind == peersync.AlarmFork && (n.alone() != nil || w.res.Strays > 0):
 		w.after(w.delay(), func() { w.beginAnew(n) })
+		return true
+	case w.res.Strays > 0 && a.Kind != peersync.AlarmFork:
+		w.res.Alarms++
 		return true
 	case a.Kind == peersync.AlarmForeignFork:
 		return slices.ContainsFunc(w.nodes, func(o *node) bool {
@@ -150,25 +210,38 @@ func (w *World) expects(n *node, a peersync.Alarm) bool {
 	return false
 }
 
-// parted reports whether two nodes are on two sides of a fork.
-func (w *World) parted(a, b *node) bool { return a.alone() != nil || b.alone() != nil }
+// acceptLoss is the operator's word for copies that found a fork which nobody can show them any more.
+func (w *World) acceptLoss() {
+	w.after(converged/4, w.acceptLoss)
+	for _, n := range w.here() {
+		if n.up && n.ns.Err() != nil {
+			w.must(n.ns.AcceptLoss(context.Background()), "accepting loss at %s", n.id)
+			n.settle()
+		}
+	}
+}
+
+// parted reports whether two nodes are, or may be, in two histories.
+func (w *World) parted(a, b *node) bool {
+	return w.res.Strays > 0 || a.alone() != nil || b.alone() != nil
+}
 
 // beginAnew sets the copy aside whose id is in use twice.
 func (w *World) beginAnew(n *node) {
-	if !n.up || n.alone() == nil {
+	if !n.up || n.alone() == nil && w.res.Strays == 0 {
 		return
 	}
 	n.up = false // for sessions and links
 	w.rewire()
 	n.start++
 	n.up = true
-	err := n.store.HealFork(store.Default)
+	err := n.store.HealFork(n.w.space())
 	if n.disk.isDead() {
 		n.crashed()
 		return
 	}
 	w.must(err, "healing of %s", n.id)
-	n.ns, err = n.store.Namespace(store.Default)
+	n.ns, err = n.store.Namespace(n.w.space())
 	w.must(err, "namespace of %s", n.id)
 	n.clocks = nil
 	n.begin()
@@ -213,7 +286,7 @@ func (n *node) mended() {
 	}
 	var end crdt.Dot
 	for _, t := range n.w.history.all {
-		if t.branch != b {
+		if t.branch != b || n.w.res.Strays > 0 {
 			continue
 		}
 		if end == (crdt.Dot{}) {

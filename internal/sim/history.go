@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"maps"
 	"slices"
 
 	"github.com/anabranchdb/anabranch/crdt"
@@ -19,6 +20,12 @@ const (
 	stock // a bounded counter, which no reset lowers
 	give
 	arrange // a list; what readers see of it is not evaluated
+	insert  // an item that nothing else changes into a list
+	announce
+	withdraw
+	lease // of the author
+	end   // the lease of the author
+	reap  // what is over
 )
 
 // op is one operation as its author meant it, without any dot.
@@ -28,8 +35,16 @@ type op struct {
 	amount int64
 	to     crdt.ReplicaID
 	value  string
+	until  crdt.Deadline // of what it writes, 0 for none
+	reap   *reaped
 	// seen is what a removal or assignment takes away; nil for all that its author's replica held.
 	seen crdt.VersionVector
+}
+
+// reaped says what a reaper removes.
+type reaped struct {
+	own, others crdt.Deadline // what was over by then, of its own and of others
+	lapsed      map[crdt.ReplicaID]bool
 }
 
 // transaction is what one author did at once. It knows nothing of entries, units and joins: a state that covers
@@ -105,10 +120,12 @@ func (d done) saw(o done) bool {
 // takes reports whether d removes, resets or overwrites what stands at a path.
 func (d done) takes(p crdt.Path) bool {
 	switch d.what {
-	case add, remove, reset, assign: // an add takes the place of earlier ones
+	case add, remove, reset, assign, announce, withdraw, lease, end: // an add takes the place of earlier ones
 		return d.path == p
 	case del:
 		return d.path.Contains(p)
+	case reap:
+		return true
 	}
 	return false
 }
@@ -116,41 +133,78 @@ func (d done) takes(p crdt.Path) bool {
 // values are what readers see at a clock, by path.
 type values struct {
 	members   map[crdt.Path]bool
-	registers map[crdt.Path][]string // sorted
+	registers map[crdt.Path][]string // sorted; and what is announced, and the values of items
 	counters  map[crdt.Path]int64    // those with increments that no reset saw
 }
 
-// at evaluates the history at a clock, of a branch or, as a rule, of none.
-func (h *history) at(clock crdt.VersionVector, b *branch) values {
-	v := values{map[crdt.Path]bool{}, map[crdt.Path][]string{}, map[crdt.Path]int64{}}
-	var makers, takers []done
+func newValues() values {
+	return values{map[crdt.Path]bool{}, map[crdt.Path][]string{}, map[crdt.Path]int64{}}
+}
+
+// ops are the operations that a clock covers: those that put something there, and those that take it away, by
+// path and, if that is a whole subtree, apart.
+type ops struct {
+	makers []done
+	at     map[crdt.Path][]done
+	wide   []done
+}
+
+// covered returns the operations up to a clock, of a branch or, as a rule, of none.
+func (h *history) covered(clock crdt.VersionVector, b *branch) ops {
+	x := ops{at: map[crdt.Path][]done{}}
 	for _, t := range h.all {
 		if !covers(clock, b, t) {
 			continue
 		}
 		for i, o := range t.ops {
-			switch d := (done{o, t, i}); o.what {
-			case add, assign:
-				makers, takers = append(makers, d), append(takers, d)
-			case increment, stock:
-				makers = append(makers, d)
+			d := done{o, t, i}
+			switch o.what {
+			case add, assign, announce, lease:
+				x.makers, x.at[o.path] = append(x.makers, d), append(x.at[o.path], d)
+			case increment, stock, insert:
+				x.makers = append(x.makers, d)
 			case give, arrange: // give moves rights, and changes no value
+			case del, reap:
+				x.wide = append(x.wide, d)
 			default:
-				takers = append(takers, d)
+				x.at[o.path] = append(x.at[o.path], d)
 			}
 		}
 	}
-	for _, m := range makers {
-		if slices.ContainsFunc(takers, func(t done) bool { return t.takes(m.path) && taken(t, m, makers) }) {
+	return x
+}
+
+// taken reports whether something takes m away.
+func (x ops) taken(m done) bool {
+	takes := func(t done) bool { return t.takes(m.path) && x.takenBy(t, m) }
+	return slices.ContainsFunc(x.at[m.path], takes) || slices.ContainsFunc(x.wide, takes)
+}
+
+// at evaluates the history at a clock and a time.
+func (h *history) at(clock crdt.VersionVector, b *branch, now crdt.Deadline) values {
+	v, x := newValues(), h.covered(clock, b)
+	var announced []done
+	leased := map[crdt.ReplicaID]bool{}
+	for _, m := range x.makers {
+		if m.until != 0 && m.until <= now || x.taken(m) {
 			continue
 		}
 		switch m.what {
 		case add:
 			v.members[m.path] = true
-		case assign:
+		case assign, insert:
 			v.registers[m.path] = append(v.registers[m.path], m.value)
 		case increment, stock:
 			v.counters[m.path] += m.amount
+		case announce:
+			announced = append(announced, m)
+		case lease:
+			leased[m.t.end.Replica] = true
+		}
+	}
+	for _, m := range announced {
+		if leased[m.t.end.Replica] {
+			v.registers[m.path] = append(v.registers[m.path], m.value)
 		}
 	}
 	for p, n := range v.counters {
@@ -164,21 +218,65 @@ func (h *history) at(clock crdt.VersionVector, b *branch) values {
 	return v
 }
 
-// taken reports whether t takes m away. A replica's share of a counter is covered by what the
-// author saw only if its latest increment is; the author's own share has changed, for that, if the transaction itself
-// has added to it.
-func taken(t, m done, makers []done) bool {
-	if m.what != increment || t.seen == nil {
-		return t.saw(m)
+// leases returns until when each replica that has announced something has a lease at a clock, in the eyes of
+// nobody's wall clock: 0 when it has none.
+func (h *history) leases(clock crdt.VersionVector) map[crdt.ReplicaID]crdt.Deadline {
+	x, until := h.covered(clock, nil), map[crdt.ReplicaID]crdt.Deadline{}
+	for _, m := range x.makers {
+		switch r := m.t.end.Replica; {
+		case m.what == announce && !x.taken(m):
+			until[r] += 0
+		case m.what == lease && !x.taken(m):
+			until[r] = max(until[r], m.until)
+		}
 	}
-	if m.t == t.t || !t.saw(m) {
+	return until
+}
+
+// announces reports whether what r has announced at p is there at a clock.
+func (h *history) announces(clock crdt.VersionVector, r crdt.ReplicaID, p crdt.Path) bool {
+	x := h.covered(clock, nil)
+	return slices.ContainsFunc(x.makers, func(m done) bool {
+		return m.what == announce && m.t.end.Replica == r && m.path == p && !x.taken(m)
+	})
+}
+
+// takenBy reports whether t takes m away. A replica's share of a counter is covered by what the
+// author saw only if its latest increment is; the author's own share has changed, for that, if the transaction itself
+// has added to it. What is announced only its author takes away, and a reaper.
+func (x ops) takenBy(t, m done) bool {
+	own := t.t.author(m.t) == t.t.author(t.t)
+	switch {
+	case t.what == reap:
+		late := m.until != 0 && (m.until <= t.reap.others || own && m.until <= t.reap.own) && !(m.what == lease && own)
+		return t.saw(m) && (late || m.what == announce && t.reap.lapsed[m.t.end.Replica])
+	case m.what == announce || m.what == lease:
+		return own && t.saw(m)
+	case m.what != increment || t.seen == nil:
+		return t.saw(m)
+	case m.t == t.t || !t.saw(m):
 		return false
 	}
-	return !slices.ContainsFunc(makers, func(o done) bool {
+	return !slices.ContainsFunc(x.makers, func(o done) bool {
 		if o.what != increment || o.path != m.path || t.t.author(o.t) != t.t.author(m.t) {
 			return false
 		}
 		held := o.t == t.t && o.at < t.at || o.t != t.t && covers(t.t.before, t.t.branch, o.t)
 		return held && (o.t == t.t || !t.saw(o))
 	})
+}
+
+// again returns what increments of some replicas add up to that were taken away from the counter at p, in every
+// choice of them.
+func (h *history) again(clock crdt.VersionVector, p crdt.Path, of map[crdt.ReplicaID]bool) map[int64]bool {
+	sums, x := map[int64]bool{0: true}, h.covered(clock, nil)
+	for _, m := range x.makers {
+		if m.what != increment || m.path != p || !of[m.t.end.Replica] || !x.taken(m) {
+			continue
+		}
+		for _, s := range slices.Collect(maps.Keys(sums)) {
+			sums[s+m.amount] = true
+		}
+	}
+	return sums
 }

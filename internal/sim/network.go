@@ -58,11 +58,12 @@ type link struct {
 	last     time.Time // arrival of the last message
 	broken   bool
 	noticed  bool // the sending engine knows of it
+	slow     int  // how many times as long its messages take, 0 for once
 }
 
 // send delivers do behind all that was sent before, unless the link breaks first.
 func (w *World) send(l *link, do func()) {
-	at := w.now.Add(w.delay())
+	at := w.now.Add(w.delay() * time.Duration(max(l.slow, 1)))
 	if at.Before(l.last) {
 		at = l.last
 	}
@@ -79,7 +80,7 @@ func (w *World) hears(a, b *node) bool {
 	if a.branch != nil || b.branch != nil {
 		return a.up && b.up && (a.contact == b || b.contact == a)
 	}
-	return a != b && a.up && b.up && a.side == b.side && !w.blocked[[2]peersync.PeerID{b.id, a.id}]
+	return a != b && !a.away && !b.away && a.up && b.up && a.side == b.side && !w.blocked[[2]peersync.PeerID{b.id, a.id}]
 }
 
 // connected reports whether streams between two nodes live: they need both directions.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/anabranchdb/anabranch/crdt"
@@ -53,6 +54,12 @@ type node struct {
 	// hears only contact, and before that nobody.
 	branch  *branch
 	contact *node
+	away    bool // from everybody, but for who has it as contact
+	// own is what this run has announced.
+	own   map[crdt.Path]op
+	heard heard
+	// heardOf are the units that gossip has brought, applied or not.
+	heardOf map[crdt.Dot]time.Time
 }
 
 // seeded makes ids and nonces repeat.
@@ -74,7 +81,12 @@ func (n *node) boot() {
 	}
 	n.w.must(err, "open %s", n.id)
 	n.store = s
-	n.ns, err = n.store.Namespace(store.Default)
+	if n.w.cfg.Memory {
+		err = n.store.CreateNamespace(n.w.space(), store.Memory)
+		n.w.must(err, "namespace of %s", n.id)
+		n.oracle, n.acked, n.clocks, n.unknown, n.own = crdt.NewState(), nil, nil, nil, nil
+	}
+	n.ns, err = n.store.Namespace(n.w.space())
 	n.w.must(err, "namespace of %s", n.id)
 	// What the committer does by itself at a start happens now, before time goes on.
 	if _, err = n.ns.Commit(context.Background(), func(*store.Tx) error { return nil }); n.disk.isDead() {
@@ -123,13 +135,19 @@ func (n *node) options() store.Options {
 		return 1 << 40, nil
 	}
 	// Coarse, so that some writes have the same time.
-	opts.Now = func() time.Time { return n.w.now.Add(n.w.calendar + n.skew).Truncate(time.Second) }
+	opts.Now = n.wall
+	opts.Event = n.heard.take
 	opts.Rand = seeded{rand.New(rand.NewPCG(n.w.rng.Uint64(), 3))}
 	opts.LargeEntries = n.w.cfg.LargeEntries
 	opts.MaxLogBytes = n.w.cfg.MaxLogBytes
 	opts.ReapEvery = -1 // in virtual time nothing wakes up by itself
 	return opts
 }
+
+// wall is the wall clock.
+func (n *node) wall() time.Time { return n.w.now.Add(n.w.calendar + n.skew).Truncate(time.Second) }
+
+func (n *node) now() crdt.Deadline { return crdt.DeadlineOf(n.wall()) }
 
 // reopened checks what a start has found. What was written and not answered may be there.
 func (n *node) reopened() {
@@ -194,10 +212,13 @@ func (n *node) settle() {
 		n.told(c.Status.Clock)
 		n.handle(peersync.Committed{Status: replica.StatusOf(c.Status), Units: own, Local: len(own) > 0})
 	}
-	if len(commits) > 0 {
+	if slices.ContainsFunc(commits, func(c store.Commit) bool { return c.Joined }) {
 		n.w.checkNode(n)
+	} else if len(commits) > 0 {
+		n.w.glance(n)
 	}
 	n.mended()
+	n.w.checkReturns(n)
 }
 
 func (n *node) peerUp(b *node)   { n.handle(peersync.PeerUp{Peer: b.id}) }
@@ -274,6 +295,7 @@ func (n *node) publish(data []byte) {
 		for range 1 + n.w.rng.IntN(100)/(100-n.w.cfg.DuplicatePercent) {
 			n.w.after(n.w.delay(), func() {
 				if n.w.hears(b, n) {
+					b.hearOf(data)
 					b.handle(peersync.Gossip{Peer: n.id, Data: data})
 				}
 			})

@@ -151,6 +151,7 @@ func (n *node) commit(ops []op) crdt.VersionVector {
 	}
 	if err == nil {
 		n.w.history.put(t)
+		n.announced(t)
 	}
 	n.settle()
 	return r.Clock
@@ -172,9 +173,20 @@ func (w *World) resolve(n *node) {
 	}
 }
 
-func (o op) do(tx *store.Tx) error {
+func (o *op) do(tx *store.Tx) error {
 	var err error
+	tx.Until(o.until)
+	defer tx.Until(0)
 	switch o.what {
+	case insert:
+		var ids []crdt.Position
+		if ids, err = tx.Insert(o.path, store.Place{}, [][]byte{[]byte(o.value)}); err == nil {
+			o.path = o.path.Member(string(ids[0]))
+		}
+	case announce:
+		err = tx.Announce(o.path, []byte(o.value))
+	case withdraw:
+		_, err = tx.Withdraw(o.path)
 	case add:
 		if o.path.LeafType() == crdt.Flag {
 			return tx.Enable(o.path)
@@ -240,10 +252,12 @@ type client struct {
 	mine  []mine
 }
 
-// mine is a member that a client has added, and nobody else touches, and where that was done.
+// mine is a member that a client has added, and nobody else touches, where that was done, and what the client
+// had seen by then.
 type mine struct {
 	path crdt.Path
 	at   crdt.Dot
+	seen crdt.VersionVector
 }
 
 // forget has a client begin with a fresh token when something that it has seen is lost.
@@ -281,6 +295,24 @@ func (c *client) call(n *node, rng *rand.Rand) {
 	p := crdt.Object(crdt.Set, c.name).Leaf(crdt.Set).Member(fmt.Sprint(rng.Uint64()))
 	if clock := n.commit([]op{{what: add, path: p}}); clock != nil {
 		self := n.ns.Replica()
-		c.token, c.mine = clock, append(c.mine, mine{p, crdt.Dot{Replica: self, Seq: clock[self]}})
+		c.token, c.mine = clock, append(c.mine, mine{p, crdt.Dot{Replica: self, Seq: clock[self]}, c.token})
+	}
+}
+
+// checkSessions: whoever sees what a client has written sees all that it had written and seen before. So it is
+// for the client itself, which carries its token along, and for everybody else.
+func (w *World) checkSessions(n *node, v *store.View) {
+	for _, c := range w.clients {
+		for _, m := range c.mine {
+			if !v.Clock().Covers(m.at) {
+				continue
+			}
+			if es, err := v.Entries(m.path); err != nil || len(es) == 0 {
+				w.fail("%s lacks what %s has written at %q (%v)", n.id, c.name, m.path, err)
+			}
+			if !v.Clock().CoversAll(m.seen) {
+				w.fail("%s sees what %s has written at %q, and not what it had seen before", n.id, c.name, m.path)
+			}
+		}
 	}
 }

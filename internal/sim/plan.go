@@ -26,6 +26,13 @@ type Config struct {
 	MaxLogBytes  uint64
 	LogMaxDots   uint64
 	ChunkBytes   int
+	// Slow is how many times as long messages of sessions take, 0 for once: much happens in between.
+	Slow int
+	// Memory has the namespace live in memory: a run that ends takes its replica along.
+	Memory bool
+	// Third has somebody who knows neither side of a fork meet the rolled-back side first. Then two histories stand
+	// under one id, and all that is promised is that it is told, and that replication goes on.
+	Third bool
 	// Only, if not nil, are the steps that happen, by their names: the others are
 	// left out. It makes small cases of large ones.
 	Only []string
@@ -84,11 +91,14 @@ const (
 	skew                  // a wall clock jumps, by up to years
 	months                // a node is away for months
 	fork                  // a disk is rolled back unnoticed, and written on
+	retire                // an operator says that a replica id never returns
+	expire                // a transaction of writes with deadlines
+	present               // a node announces or withdraws something, in memory
 	kinds
 )
 
 var kindNames = [kinds]string{"write", "call", "partition", "oneWay", "flap", "restart", "crash", "rot", "restore", "clone",
-	"join", "leave", "full", "skew", "months", "fork"}
+	"join", "leave", "full", "skew", "months", "fork", "retire", "expire", "present"}
 
 // String returns the name.
 func (k kind) String() string { return kindNames[k] }
@@ -107,7 +117,7 @@ func stream(seed uint64, name string, number int) *rand.Rand {
 }
 
 // most is how often a kind of trouble happens at most.
-var most = Steps{partition: 5, oneWay: 4, flap: 3, restart: 8, crash: 8, rot: 2, restore: 2, clone: 1, join: 2, leave: 1, full: 3, skew: 4, months: 1, fork: 2}
+var most = Steps{partition: 5, oneWay: 4, flap: 3, restart: 8, crash: 8, rot: 4, restore: 2, clone: 1, join: 2, leave: 1, full: 3, skew: 4, months: 1, fork: 2, retire: 4, expire: 20, present: 20}
 
 // ConfigOf draws a world from a seed. Each world has some kinds of trouble and not others: all at
 // once hide each other (Groce et al., "Swarm Testing", ISSTA 2012).
@@ -128,12 +138,26 @@ func ConfigOf(seed uint64) Config {
 			cfg.Steps[k] += n
 		}
 	}
+	if stream(seed, "slow", 0).IntN(3) == 0 {
+		cfg.Slow = 10
+	}
+	if cfg.Memory = stream(seed, "memory", 0).IntN(8) == 0; cfg.Memory {
+		cfg.Steps[present] += 10
+		for _, k := range []kind{rot, restore, clone, full, fork} {
+			cfg.Steps[k] = 0 // of disks
+		}
+	} else {
+		cfg.Steps[present] = 0
+	}
 	if cfg.Steps[crash] > 0 || cfg.Steps[fork] > 0 {
 		// The reference reads there what was written and not answered, and healing what was added to counters.
 		cfg.MaxLogBytes = 1 << 20
 	}
 	return cfg
 }
+
+// timed reports whether anything has a deadline.
+func (c Config) timed() bool { return c.Steps[expire]+c.Steps[present] > 0 }
 
 // step is one thing that happens. Its own source of randomness keeps it as it is when others are left out.
 type step struct {
@@ -150,7 +174,7 @@ func (s step) String() string { return fmt.Sprintf("%v %s", s.at, s.name()) }
 
 // span is the virtual time until the heal.
 func (c Config) span() time.Duration {
-	return time.Duration(c.Steps[write]+c.Steps[call]) * 200 * time.Millisecond
+	return time.Duration(c.Steps[write]+c.Steps[call]+c.Steps[expire]+c.Steps[present]) * 200 * time.Millisecond
 }
 
 // plan draws what will happen.

@@ -338,7 +338,7 @@ func (m model) wrong(i int) string {
 	if want := m.reached(r.state.Clock); !want.Equal(r.state) {
 		return fmt.Sprintf("replica %d holds %v, and must hold %v", i, r.state, want)
 	}
-	if diff := difference(valuesOf(r.state).String(), m.history.at(r.state.Clock, nil).String()); diff != "" {
+	if diff := difference(valuesOf(r.state).String(), m.history.at(r.state.Clock, nil, 0).String()); diff != "" {
 		return fmt.Sprintf("readers at %d see + and must see -:\n%s", i, diff)
 	}
 	for k, o := range m.replicas {
@@ -366,7 +366,7 @@ func (m model) reached(to crdt.VersionVector) crdt.State {
 
 // valuesOf is what readers of a state see.
 func valuesOf(s crdt.State) values {
-	v := values{map[crdt.Path]bool{}, map[crdt.Path][]string{}, map[crdt.Path]int64{}}
+	v := newValues()
 	for _, e := range s.Live {
 		switch e.Kind {
 		case crdt.KindMember:

@@ -24,7 +24,7 @@ var errCut = errors.New("sim: the stream was cut")
 // pull starts a session that a asked for.
 func (w *World) pull(a, b *node, unit peersync.UnitRef) {
 	s := &session{puller: a, server: b, starts: [2]int{a.start, b.start},
-		there: &link{from: a, to: b}, back: &link{from: b, to: a}}
+		there: &link{from: a, to: b, slow: w.cfg.Slow}, back: &link{from: b, to: a, slow: w.cfg.Slow}}
 	a.pull = s
 	w.sessions = append(w.sessions, s)
 	cfg := w.cfg.sync()
@@ -76,7 +76,7 @@ func (w *World) toServer(s *session, m []byte) {
 		return
 	}
 	if err != nil {
-		if errors.Is(err, peersync.ErrFork) && s.server.alone() != nil {
+		if errors.Is(err, peersync.ErrFork) && w.parted(s.puller, s.server) {
 			w.cut(s)
 			s.server.handle(peersync.Served{Peer: s.puller.id, Err: err})
 			return

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"testing"
@@ -18,6 +19,12 @@ var (
 	tries = flag.Int("sim.shrink", 400, "how many runs to spend on a smaller case of a failure")
 	only  = flag.String("sim.only", "", "names of the steps of the plan that happen, all others are left out")
 )
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	debug.SetGCPercent(400) // worlds are small, and leave much behind
+	os.Exit(m.Run())
+}
 
 // run plays worlds, as many at a time as there are processors, until one fails. It returns what they went
 // through, and of those that failed the first.
@@ -56,6 +63,8 @@ func (r *Result) add(o Result) {
 	r.Checks += o.Checks
 	r.Events += o.Events
 	r.Virtual += o.Virtual
+	r.Strays += o.Strays
+	r.Alarms += o.Alarms
 }
 
 // TestKept runs the worlds that have once shown something.
@@ -102,6 +111,25 @@ func TestSeeds(t *testing.T) {
 		*seeds, total.Units, total.Events, total.Cuts, total.Crashes, total.Checks, total.Virtual)
 	if *seeds > 20 && (total.Units == 0 || total.Cuts == 0 || total.Crashes == 0 || total.Checks == 0) {
 		t.Fatal("the worlds were too kind to prove anything")
+	}
+}
+
+// TestThirdParty: somebody meets the rolled-back side of a fork before anybody who knows the other side. What
+// both hold then is not promised, but that it is told, and that replication goes on.
+func TestThirdParty(t *testing.T) {
+	worlds := make([]Config, 40)
+	for i := range worlds {
+		c := ConfigOf(uint64(i) + 1)
+		c.Steps = Steps{write: 60, fork: 3, partition: c.Steps[partition], flap: c.Steps[flap], oneWay: c.Steps[oneWay]}
+		c.Nodes, c.Memory, c.Third, c.LossPercent, c.MaxLogBytes = 4, false, true, 80, 1<<20
+		worlds[i] = c
+	}
+	total, failed, err := run(t, worlds)
+	if failed != nil {
+		t.Fatalf("seed %d: %v", failed.Seed, err)
+	}
+	if t.Logf("%d histories stood beside others, %d alarms", total.Strays, total.Alarms); total.Strays == 0 {
+		t.Error("nobody met the rolled-back side first")
 	}
 }
 

@@ -36,7 +36,10 @@ func (w *World) take(s step) {
 			n.bootAfter(span(s.rng, 5*time.Second))
 		}
 	case crash:
-		n.disk.setFuse(1 + s.rng.IntN(12))
+		if n.disk.setFuse(1 + s.rng.IntN(12)); w.cfg.Memory && n.up { // nothing is written there
+			n.disk.powerCut(s.rng)
+			n.crashed()
+		}
 	case rot:
 		w.rotate(n, s.rng)
 	case restore:
@@ -58,6 +61,12 @@ func (w *World) take(s step) {
 		w.months(n, s.rng)
 	case fork:
 		w.fork(n, s.rng)
+	case retire:
+		w.retire(n, s.rng)
+	case expire:
+		n.expire(s.rng)
+	case present:
+		n.present(s.rng)
 	}
 }
 
@@ -98,11 +107,17 @@ func (w *World) rotate(n *node, rng *rand.Rand) {
 	}
 	n.rotten = true
 	n.disk.setRot(true)
+	for range 2 {
+		w.after(span(rng, 4*time.Second), func() { n.write(rng) })
+	}
 	w.after(span(rng, 10*time.Second), func() { n.disk.setRot(false) })
 }
 
 // restore puts an older state of the disk in place of the disk: what only the disk held is lost.
 func (w *World) restore(n *node, rng *rand.Rand) {
+	if w.forking() { // an image of one side of a fork would give it to others: see docs/operations.md
+		return
+	}
 	old, forks := n.disk.synced(), w.forks
 	w.after(span(rng, 10*time.Second), func() {
 		if w.healed || n.gone || w.forking() || w.forks != forks {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/anabranchdb/anabranch/crdt"
+	"github.com/anabranchdb/anabranch/store"
 	peersync "github.com/anabranchdb/anabranch/sync"
 )
 
@@ -27,6 +28,8 @@ type Result struct {
 	Checks   int // of what readers see, against the reference
 	Virtual  time.Duration
 	Residue  int // live entries at the end
+	Strays   int // two histories that stand under one id
+	Alarms   int // that told of them
 	Replicas int
 }
 
@@ -35,6 +38,7 @@ type World struct {
 	cfg      Config
 	root     string
 	rng      *rand.Rand
+	looks    *rand.Rand // decides what is looked at, and changes nothing
 	now      time.Time
 	calendar time.Duration // how far wall clocks are ahead of now
 	began    time.Time
@@ -52,12 +56,18 @@ type World struct {
 	clients []*client
 	markers int
 	forks   int // that have happened
+	// retired are the ids that an operator has retired, with their heirs; returned are those of them that live.
+	retired  map[crdt.ReplicaID][]crdt.ReplicaID
+	returned map[crdt.ReplicaID]bool
+	sealed   map[crdt.ReplicaID]uint64 // the last seqs that were known
+	tended   time.Time                 // until when nodes tend what has a deadline
 }
 
 // Run plays a world to its end. root is an empty directory. The error is a Violation.
 func Run(cfg Config, root string) (res Result, err error) {
-	w := &World{cfg: cfg, root: root, rng: rand.New(rand.NewPCG(cfg.Seed, 1)), now: time.Unix(1_700_000_000, 0).UTC(),
-		blocked: map[[2]peersync.PeerID]bool{}, units: newUnits(), history: newHistory()}
+	w := &World{cfg: cfg, root: root, rng: rand.New(rand.NewPCG(cfg.Seed, 1)), looks: stream(cfg.Seed, "looks", 0), now: time.Unix(1_700_000_000, 0).UTC(),
+		blocked: map[[2]peersync.PeerID]bool{}, units: newUnits(), history: newHistory(),
+		retired: map[crdt.ReplicaID][]crdt.ReplicaID{}, returned: map[crdt.ReplicaID]bool{}, sealed: map[crdt.ReplicaID]uint64{}}
 	w.began = w.now
 	defer func() {
 		for _, n := range w.nodes {
@@ -92,6 +102,17 @@ func (w *World) populate() {
 		w.after(s.at, func() { w.take(s) })
 	}
 	w.after(w.cfg.span(), w.heal)
+	if w.cfg.timed() {
+		w.tended = w.began.Add(w.cfg.span() + tending)
+	}
+}
+
+// space is the namespace that is replicated.
+func (w *World) space() string {
+	if w.cfg.Memory {
+		return "memory"
+	}
+	return store.Default
 }
 
 // add makes a node on a disk; it is not running yet.
@@ -100,16 +121,25 @@ func (w *World) add(d *disk) *node {
 	n := &node{w: w, id: peersync.PeerID(fmt.Sprintf("node%d", i)), dir: filepath.Join(w.root, fmt.Sprint(i)),
 		disk: d, print: fmt.Sprint("disk", i), oracle: crdt.NewState()}
 	w.nodes = append(w.nodes, n)
+	if w.cfg.timed() {
+		w.after(w.delay(), func() { w.tend(n) })
+	}
 	return n
 }
 
 // heal ends all trouble. Who has left stays away.
 func (w *World) heal() {
 	w.healed = true
-	w.cfg.LossPercent, w.cfg.CutPercent = 0, 0
+	w.cfg.LossPercent, w.cfg.CutPercent, w.cfg.Slow = 0, 0, 0
+	for _, s := range w.sessions {
+		s.there.slow, s.back.slow = 0, 0
+	}
 	clear(w.blocked)
 	for _, n := range w.nodes {
 		n.side, n.full = 0, false
+		if w.cfg.timed() {
+			n.skew = 0
+		}
 		n.disk.setFuse(0)
 		n.disk.setRot(false)
 		if !n.up && !n.gone {
@@ -134,6 +164,9 @@ func (w *World) play() Result {
 		if !w.healed {
 			continue
 		}
+		if w.now.Before(w.tended) {
+			continue
+		}
 		if healedAt.IsZero() {
 			healedAt = w.now
 		}
@@ -155,6 +188,9 @@ func (w *World) play() Result {
 	}
 	if w.forking() {
 		w.fail("a fork was not healed")
+	}
+	if w.res.Strays > 0 && w.res.Alarms == 0 {
+		w.fail("two histories stand under one id, and nobody tells")
 	}
 	w.checkEnd()
 	w.res.Virtual, w.res.Replicas = w.now.Sub(w.began)+w.calendar, len(w.units.of)
@@ -188,7 +224,7 @@ func (w *World) equal() bool {
 		}
 	}
 	for _, n := range nodes[1:] {
-		if n.ns.Status().Digest != first.ns.Status().Digest {
+		if w.res.Strays == 0 && n.ns.Status().Digest != first.ns.Status().Digest {
 			w.fail("I5: %s and %s have equal clocks and different digests", first.id, n.id)
 		}
 	}
