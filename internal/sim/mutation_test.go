@@ -221,7 +221,7 @@ func (s *source) Entries(since crdt.VersionVector) iter.Seq2[crdt.Entry, error] 
 		{"store/deadlines.go", `return crdt.Unexpired(live, now)`, `return live`},
 	}},
 	{"what is over is counted", []edit{
-		{"store/deadlines.go", `return h.without(over), err`, `return h, err`},
+		{"store/deadlines.go", `return h.without(over), err`, `return h.without(over[:0]), err`},
 	}},
 	{"what is announced is shown without a lease", []edit{
 		{"store/presence.go", `		return until > now

@@ -65,7 +65,6 @@ func (w *World) retire(n *node, rng *rand.Rand) {
 		w.fail("%s has sealed %v at %d, and has %d", n.id, id, final, seq)
 	}
 	w.retired[id] = append(w.retired[id], n.ns.Replica())
-	w.sealed[id] = max(w.sealed[id], final)
 	if lives[id] || final < w.units.next(id)-1 {
 		w.returned[id] = true
 	}
@@ -117,8 +116,10 @@ func (w *World) checkRetired() {
 	for id, heirs := range w.retired {
 		// Told by who takes the changes in: not once more after a restart without any.
 		tells := func(n *node) bool { return n.heard.tells(id) }
-		if any.ns.Clock()[id] > w.sealed[id] && !slices.ContainsFunc(w.nodes, tells) {
-			w.fail("nobody tells that %v was retired at %d and lives", id, w.sealed[id])
+		seal, sealed, err := crdt.SealOf(any.oracle.At(crdt.SealPath(id)))
+		w.must(err, "seal of %v", id)
+		if sealed && any.ns.Clock()[id] > seal.Final && !slices.ContainsFunc(w.nodes, tells) {
+			w.fail("nobody tells that %v was retired at %d and lives", id, seal.Final)
 		}
 		if w.returned[id] || slices.ContainsFunc(heirs, func(h crdt.ReplicaID) bool { return runs[h] == nil }) {
 			continue

@@ -14,7 +14,7 @@ import (
 )
 
 var (
-	seeds = flag.Int("sim.seeds", 150, "how many seeds to run")
+	seeds = flag.Int("sim.seeds", 500, "how many seeds to run; with -short at most 100")
 	first = flag.Uint64("sim.first", 1, "the first seed")
 	tries = flag.Int("sim.shrink", 400, "how many runs to spend on a smaller case of a failure")
 	only  = flag.String("sim.only", "", "names of the steps of the plan that happen, all others are left out")
@@ -96,7 +96,11 @@ func TestKept(t *testing.T) {
 
 // TestSeeds runs one world for each seed. A failure names the command that replays it.
 func TestSeeds(t *testing.T) {
-	worlds := make([]Config, *seeds)
+	count := *seeds
+	if testing.Short() {
+		count = min(count, 100)
+	}
+	worlds := make([]Config, count)
 	for i := range worlds {
 		worlds[i] = ConfigOf(*first + uint64(i))
 		if *only != "" {
@@ -108,8 +112,8 @@ func TestSeeds(t *testing.T) {
 		t.Fatalf("seed %d: %v\n%s", failed.Seed, err, replay(t, *failed))
 	}
 	t.Logf("%d seeds: %d units, %d events, %d sessions cut, %d crashes, %d readers checked, %v of virtual time",
-		*seeds, total.Units, total.Events, total.Cuts, total.Crashes, total.Checks, total.Virtual)
-	if *seeds > 20 && (total.Units == 0 || total.Cuts == 0 || total.Crashes == 0 || total.Checks == 0) {
+		count, total.Units, total.Events, total.Cuts, total.Crashes, total.Checks, total.Virtual)
+	if count > 20 && (total.Units == 0 || total.Cuts == 0 || total.Crashes == 0 || total.Checks == 0) {
 		t.Fatal("the worlds were too kind to prove anything")
 	}
 }

@@ -59,15 +59,14 @@ type World struct {
 	// retired are the ids that an operator has retired, with their heirs; returned are those of them that live.
 	retired  map[crdt.ReplicaID][]crdt.ReplicaID
 	returned map[crdt.ReplicaID]bool
-	sealed   map[crdt.ReplicaID]uint64 // the last seqs that were known
-	tended   time.Time                 // until when nodes tend what has a deadline
+	tended   time.Time // until when nodes tend what has a deadline
 }
 
 // Run plays a world to its end. root is an empty directory. The error is a Violation.
 func Run(cfg Config, root string) (res Result, err error) {
 	w := &World{cfg: cfg, root: root, rng: rand.New(rand.NewPCG(cfg.Seed, 1)), looks: stream(cfg.Seed, "looks", 0), now: time.Unix(1_700_000_000, 0).UTC(),
 		blocked: map[[2]peersync.PeerID]bool{}, units: newUnits(), history: newHistory(),
-		retired: map[crdt.ReplicaID][]crdt.ReplicaID{}, returned: map[crdt.ReplicaID]bool{}, sealed: map[crdt.ReplicaID]uint64{}}
+		retired: map[crdt.ReplicaID][]crdt.ReplicaID{}, returned: map[crdt.ReplicaID]bool{}}
 	w.began = w.now
 	defer func() {
 		for _, n := range w.nodes {
