@@ -55,6 +55,12 @@ func explainDataDir(dir string, err error) error {
 		return explain(ErrDataDirDamaged, err, "the data directory %s is damaged (%v): move it away and start again, then this daemon joins its cluster as a new replica; keep it if no other daemon has its data", dir, err)
 	case errors.Is(err, fs.ErrPermission):
 		return explain(fs.ErrPermission, err, "no permission for the data directory %s (%v): give it to the user of this process, or name another with --data-dir", dir, err)
+	case errors.Is(err, syscall.EROFS):
+		return explain(syscall.EROFS, err, "the data directory %s is on a file system that is read-only (%v): mount it writable (after an error of the disk, look at the disk first), or name another with --data-dir", dir, err)
+	case errors.Is(err, store.ErrDiskFull):
+		return explain(store.ErrDiskFull, err, "there is no space left for the data directory %s (%v): make room on that file system; nothing that was acknowledged is lost", dir, err)
+	case errors.Is(err, syscall.EIO):
+		return explain(syscall.EIO, err, "the disk under the data directory %s fails (%v): look at the disk; put the directory, as far as it can be copied, on another one, or start with an empty one that joins the cluster", dir, err)
 	}
 	return fmt.Errorf("cannot open the data directory %s: %w", dir, err)
 }

@@ -23,6 +23,9 @@ func TestEveryRefusalIsOneLineThatSaysWhatToDo(t *testing.T) {
 		{store.ErrDamaged, ErrDataDirDamaged, "move it away"},
 		{p2p.ErrIdentity, ErrDataDirDamaged, "move it away"},
 		{fs.ErrPermission, fs.ErrPermission, "give it to the user"},
+		{syscall.EROFS, syscall.EROFS, "mount it writable"},
+		{store.ErrDiskFull, store.ErrDiskFull, "make room"},
+		{syscall.EIO, syscall.EIO, "look at the disk"},
 	} {
 		cause := fmt.Errorf("deep inside: %w", tc.cause)
 		err := explainDataDir("/d", cause)
