@@ -199,9 +199,6 @@ func (s *source) Entries(since crdt.VersionVector) iter.Seq2[crdt.Entry, error] 
 	{"what was removed on one side of a fork is not removed again", []edit{
 		{"store/mend.go", `	if len(gone) == 0 {`, `	if len(gone) >= 0 {`},
 	}},
-	{"what waits is taken into another history", []edit{
-		{"sync/pending.go", `if !follows(q[n].run, runs[r]) {`, `if false {`},
-	}},
 	{"what was staged is taken into another history", []edit{
 		{"store/staged.go", `follow(to, runs, past); len(other) > 0 {`, `follow(to, runs, past); len(other) < 0 {`},
 	}},
@@ -211,17 +208,11 @@ func (s *source) Entries(since crdt.VersionVector) iter.Seq2[crdt.Entry, error] 
 	{"a copied disk forgets the runs of its former id", []edit{
 		{"store/store.go", `if len(m.OwnRuns) < 2 {`, `if len(m.OwnRuns) >= 0 {`},
 	}},
-	{"a replica removes what others wrote as soon as its own", []edit{
-		{"crdt/deadline.go", `if e.Over(others) || e.Dot.Replica == self && e.Over(own) {`, `if e.Over(others) || e.Over(own) {`},
-	}},
 	{"nobody removes what another wrote when it is over", []edit{
 		{"crdt/deadline.go", `return now.before(o), now.before(x)`, `return now.before(o), 0 * now.before(x)`},
 	}},
 	{"what is over is shown", []edit{
 		{"store/deadlines.go", `return crdt.Unexpired(live, now)`, `return live`},
-	}},
-	{"what is over is counted", []edit{
-		{"store/deadlines.go", `return h.without(over), err`, `return h.without(over[:0]), err`},
 	}},
 	{"what is announced is shown without a lease", []edit{
 		{"store/presence.go", `		return until > now
