@@ -115,6 +115,9 @@ func (x *chaos) torment(last time.Duration) {
 					<-time.After(wait)
 				}
 				start := x.since()
+				if start > begin+last { // what came before it took longer than planned
+					break
+				}
 				told := p.do(x, rand.New(rand.NewPCG(p.seed, 0)), p.last)
 				x.count("troubles", p.name)
 				x.logf("%s: %s %s, since %.1fs", l.name, p.name, told, start.Seconds())
