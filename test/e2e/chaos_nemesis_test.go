@@ -431,10 +431,14 @@ func (h *host) rollBackUnseen() (lags string) {
 		h.x.wires.spare(h.i, true)
 		defer h.x.wires.spare(h.i, false)
 		<-time.After(time.Second)
+		late := h.x.since() + 20*time.Second // they may have to find each other first
 		for _, other := range h.x.hosts {
-			if other != h && !h.x.barrier(h, other, 15*time.Second) {
-				lags = other.name
-				return
+			for other != h && !h.x.barrier(h, other, 5*time.Second) {
+				if h.x.since() > late {
+					lags = other.name
+					return
+				}
+				<-time.After(500 * time.Millisecond)
 			}
 		}
 		h.x.wires.unplug(h.i, true)
