@@ -111,10 +111,13 @@ func (w *write) known(k knowledge) bool {
 	return w.Outcome == OK && w.session < len(k) && k[w.session] >= w.index
 }
 
-// stands reports whether somebody is known to hold the write.
-func (w *write) stands() bool {
+// held reports whether somebody is known to hold the write.
+func (w *write) held() bool {
 	return w.unnamed > 0 || slices.ContainsFunc(w.heldAt, func(at int64) bool { return at != never })
 }
+
+// stands reports whether the write has to be there in the end.
+func (c *checker) stands(w *write) bool { return w.held() || w.known(c.finally) }
 
 type element struct {
 	name    string
@@ -144,6 +147,8 @@ type checker struct {
 	sorted   []*object
 	sessions map[string]int
 	daemons  map[string]int
+	// finally is what the daemons are known to hold in the end, by what they show and what was known of it.
+	finally knowledge
 	// now is what sessions, by number, and daemons know at the moment that follow has come to.
 	now struct {
 		session []knowledge
@@ -293,6 +298,9 @@ func (c *checker) ended(o *Op, base knowledge) {
 	}
 	if w := c.byOp[o]; w != nil {
 		k.learnOne(w.session, w.index)
+	}
+	if o.Kind == Final {
+		c.finally.learn(k)
 	}
 	if o.Session != "" {
 		c.now.session[c.sessions[o.Session]].learn(k)

@@ -24,7 +24,8 @@
 //
 //   - when it acknowledged it, or has shown an element of it;
 //   - when another daemon, which held it when a barrier began, was told so by it (Held);
-//   - without a name, when the write was acknowledged by so many more (Acks).
+//   - without a name, when the write was acknowledged by so many more (Acks);
+//   - in the end, when it shows something whose writer knew the write.
 //
 // When a directory is lost (Lost), the daemon no longer counts, unless the backup that was put back (Kept)
 // is known to hold the write; and one of those without a name may have been it. A write that nobody is

@@ -66,7 +66,7 @@ func (c *checker) holders() {
 		}
 	}
 	for _, w := range c.writes {
-		if w.Outcome == OK && !w.stands() {
+		if w.Outcome == OK && !c.stands(w) {
 			c.AtRisk++
 		}
 	}
@@ -143,11 +143,11 @@ func (c *checker) finalState(o *Op, count bool) {
 		r := reads[obj.name]
 		shown := setOf(r.Elements)
 		for _, e := range obj.elements {
-			removed := slices.IndexFunc(e.removed, (*write).stands)
+			removed := slices.IndexFunc(e.removed, c.stands)
 			switch {
 			case shown[e.name] && removed >= 0:
 				c.add(Undone, fmt.Sprintf("%s: %s has %s in the end, though it was removed", o.Daemon, obj.name, e.name), e.by.Op, e.removed[removed].Op)
-			case !shown[e.name] && !r.Partial && e.by.stands() && len(e.removed) == 0:
+			case !shown[e.name] && !r.Partial && c.stands(e.by) && len(e.removed) == 0:
 				c.add(Missing, fmt.Sprintf("%s: %s has no %s in the end", o.Daemon, obj.name, e.name), e.by.Op)
 			}
 		}
@@ -157,7 +157,7 @@ func (c *checker) finalState(o *Op, count bool) {
 		least, most := int64(0), int64(0)
 		for _, i := range obj.incs {
 			switch {
-			case i.by.stands():
+			case c.stands(i.by):
 				least += i.amount
 				most += i.amount
 			case i.by.Outcome != Refused:

@@ -184,6 +184,12 @@ func TestExactSumsAreCounted(t *testing.T) {
 	if r := Check(s.ops); r.Sums != 3 || r.Exact != 2 || len(r.Anomalies) > 0 {
 		t.Errorf("%+v", r)
 	}
+	// The increment is at risk; but who wrote x knew it, and x is there.
+	s = begin().inc("a1", "counter/c", 2).add("a1", "set/s", "x").op(Op{Kind: Lost, Daemon: "a", Epoch: 1})
+	s.end("b", el("set/s", "x"), Read{Object: "counter/c", Sum: 2})
+	if r := Check(s.ops); r.Exact != 1 || r.AtRisk != 0 || len(r.Anomalies) > 0 {
+		t.Errorf("%+v", r)
+	}
 }
 
 func TestHistoryIsReadAsWritten(t *testing.T) {

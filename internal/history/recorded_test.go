@@ -38,7 +38,7 @@ func TestRecorded(t *testing.T) {
 	for _, a := range r.Anomalies {
 		t.Error(a)
 	}
-	t.Logf("anomalies: %v; %d writes at risk", r.Counts, r.AtRisk)
+	t.Logf("anomalies: %v; %d writes at risk; %d of %d sums are exact", r.Counts, r.AtRisk, r.Exact, r.Sums)
 }
 
 // mistake is one that is planted in a history: it changes one of the ops that it fits.
