@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -134,6 +135,7 @@ func (x *chaos) heal() {
 	for _, h := range x.hosts {
 		h.busy.Lock()
 		h.setClock(0)
+		h.supervise()
 		h.busy.Unlock()
 	}
 	x.logf("all is well again")
@@ -246,7 +248,24 @@ func (h *host) alone(do func(*host, *rand.Rand, time.Duration) string, r *rand.R
 	defer h.busy.Unlock()
 	h.x.processes.RLock()
 	defer h.x.processes.RUnlock()
+	h.supervise()
 	return h.name + " " + do(h, r, last)
+}
+
+// supervise starts a daemon again that ended since its disk was full: where the disk fills up faster than the daemon looks,
+// that is what it does. It must not end for any other reason.
+func (h *host) supervise() {
+	select {
+	case <-h.ended:
+	default:
+		return
+	}
+	if last := tail(h.logText(0), 1); !strings.Contains(last, "the datastore failed") || !strings.Contains(last, "no space left on device") {
+		h.t.Errorf("%s ended by itself (%v): %s", h.name, h.exit, last)
+	}
+	h.x.count("troubles", "ended on a full disk, and was started again")
+	h.kill()
+	h.up()
 }
 
 // up starts the process and waits until it is ready.
@@ -322,6 +341,7 @@ func (h *host) fill(r *rand.Rand, last time.Duration) string {
 	if err := os.Remove(filler); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		h.t.Error(err)
 	}
+	h.supervise()
 	return fmt.Sprintf("but for %d MiB", free>>20)
 }
 
