@@ -23,6 +23,9 @@ import (
 // age is how old a backup is at least that is made to be put back.
 const age = 4 * time.Second
 
+// wasNot begins what is told of a trouble that did not come about.
+const wasNot = "was not: "
+
 // trouble is one thing that is done, for a while.
 type trouble struct {
 	name string
@@ -119,8 +122,11 @@ func (x *chaos) torment(last time.Duration) {
 				if start > begin+last { // what came before it took longer than planned
 					break
 				}
-				told := p.do(x, rand.New(rand.NewPCG(p.seed, 0)), p.last)
-				x.count("troubles", p.name)
+				told, done := p.do(x, rand.New(rand.NewPCG(p.seed, 0)), p.last), p.name
+				if strings.Contains(told, wasNot) {
+					done = "not " + p.name
+				}
+				x.count("troubles", done)
 				x.logf("%s: %s %s, since %.1fs", l.name, p.name, told, start.Seconds())
 			}
 		})
@@ -422,8 +428,7 @@ func (h *host) rollBack(r *rand.Rand, last time.Duration) string {
 	h.x.processes.Unlock()
 	h.x.processes.RLock()
 	if lags != "" {
-		h.x.count("troubles", "not rolled back after all")
-		return "was not: " + lags + " does not hold all of it"
+		return wasNot + lags + " does not hold all of it"
 	}
 	<-time.After(last)
 	h.newEpoch(func() {
