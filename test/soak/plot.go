@@ -112,7 +112,8 @@ func (p panel) draw(b *strings.Builder, t table, groups []group, end float64, le
 		fmt.Fprintf(b, `<text x="%.1f" y="%d" text-anchor="middle" fill="#444">%g</text>`+"\n", x(m*60), top+panelHeight+15, m)
 	}
 	fmt.Fprintf(b, `<text x="%d" y="%d" text-anchor="end" fill="#444">minutes</text>`+"\n", left+panelWidth, top+panelHeight+28)
-	gap := 3 * end / 100 // a line is broken where a daemon was not seen for longer
+	gap := 3 * end / 100           // a line is broken where a daemon was not seen for longer
+	near := end / panelWidth * 1.5 // what is nearer to the point before is left out
 	for i, g := range groups {
 		for _, name := range g.names {
 			var path strings.Builder
@@ -125,6 +126,8 @@ func (p panel) draw(b *strings.Builder, t table, groups []group, end float64, le
 				verb := "L"
 				if s.at-last > gap {
 					verb = "M"
+				} else if s.at-last < near {
+					continue
 				}
 				fmt.Fprintf(&path, "%s%.1f %.1f", verb, x(s.at), y(v/p.unit))
 				last = s.at
