@@ -65,10 +65,10 @@ func (m *mergeReader) member(c *change) (err error) {
 	} else if c.value, err = m.d.value(); string(c.value) == "null" {
 		c.value = nil
 	}
-	if err != nil {
-		return err
+	if err == nil && c.value != nil {
+		err = crdt.CheckValue(c.value)
 	}
-	if err := crdt.CheckValue(c.value); err != nil {
+	if err != nil {
 		return err
 	}
 	return m.count(&m.items)

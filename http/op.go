@@ -199,8 +199,10 @@ func (o *op) checkLimits() error {
 	if err := checkFields(o.path); err != nil {
 		return err
 	}
-	if err := crdt.CheckValue(o.value); err != nil {
-		return err
+	if o.value != nil {
+		if err := crdt.CheckValue(o.value); err != nil {
+			return err
+		}
 	}
 	if err := checkNames(o.add...); err != nil {
 		return err
