@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 )
@@ -181,6 +182,11 @@ func (s *soak) leave() {
 		g.do(http.StatusOK, "POST", ns+"/sync", `{"direction":"push","peer":"`+peer+`"}`, "Prefer: wait=30")
 		g.stop()
 	})
+	// It may have removed something that was over, behind the push.
+	for _, d := range []*daemon{s.steady[1], s.steady[2], s.killed} {
+		_, peer := d.identity()
+		a.do(http.StatusOK, "POST", ns+"/sync", `{"direction":"pull","peer":"`+peer+`"}`, "Prefer: wait=30")
+	}
 	a.do(http.StatusOK, "POST", "/v1/replicas/"+replica+"/retire", "{}")
 	if err := os.RemoveAll(g.dir); err != nil {
 		s.t.Error(err)
@@ -219,6 +225,9 @@ func (s *soak) settle() {
 	}
 	for _, d := range running {
 		d.stop()
+		if strings.Contains(d.logText(0), "event=returned") {
+			s.t.Errorf("%s was told of an id that was retired too early", d.name)
+		}
 	}
 	for _, k := range kindsOfLoad {
 		if s.counted[k.name] == 0 {
