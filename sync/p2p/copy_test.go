@@ -3,6 +3,7 @@ package p2p
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"fmt"
 	"iter"
 	"maps"
@@ -87,6 +88,14 @@ func (c *memCopy) tell(commit Commit) {
 	}
 }
 
+func asJSON(v string) []byte {
+	b, err := json.Marshal(v)
+	if err != nil {
+		panic(err)
+	}
+	return b
+}
+
 // write adds an entry per value and kills what is live at its path.
 func (c *memCopy) write(values ...string) {
 	c.mu.Lock()
@@ -105,7 +114,7 @@ func (c *memCopy) write(values ...string) {
 		for _, e := range c.state.At(path) {
 			kills = append(kills, e.Dot)
 		}
-		u.Entries = append(u.Entries, crdt.Entry{Dot: crdt.Dot{Replica: c.replica, Seq: first + uint64(i)}, Path: path, Kind: crdt.KindValue, Value: []byte(v)})
+		u.Entries = append(u.Entries, crdt.Entry{Dot: crdt.Dot{Replica: c.replica, Seq: first + uint64(i)}, Path: path, Kind: crdt.KindValue, Value: asJSON(v)})
 	}
 	if len(kills) > 0 {
 		slices.SortFunc(kills, crdt.Dot.Compare)
@@ -312,7 +321,11 @@ func (c *memCopy) values() []string {
 	defer c.mu.Unlock()
 	var out []string
 	for _, e := range c.state.Live {
-		out = append(out, string(e.Value))
+		var v string
+		if err := json.Unmarshal(e.Value, &v); err != nil {
+			panic(err)
+		}
+		out = append(out, v)
 	}
 	slices.SortFunc(out, cmp.Compare[string])
 	return out
