@@ -1,7 +1,9 @@
 package store
 
 import (
+	"encoding/binary"
 	"maps"
+	"slices"
 
 	"github.com/anabranchdb/anabranch/crdt"
 	"github.com/anabranchdb/anabranch/delta"
@@ -11,64 +13,82 @@ import (
 // history, and the disk of a replica may have been rolled back between two sessions.
 type stagedHistory struct {
 	clock crdt.VersionVector
-	runs  delta.Runs
-	moved bool // not written since it changed
+	runs  map[crdt.ReplicaID][]delta.Run // ascending, the latest among them; replaced, not written
+	moved bool                           // not written since it changed
 }
 
 func (k keyspace) stagedOf() string { return string(k) + "/m/staged" }
 
 func (h stagedHistory) append(b []byte) []byte {
+	latest, past := delta.Runs{}, []byte(nil)
+	for _, r := range slices.Sorted(maps.Keys(h.runs)) {
+		before := len(h.runs[r]) - 1
+		latest[r] = h.runs[r][before]
+		for _, run := range h.runs[r][:before] {
+			past = appendRun(binary.AppendUvarint(past, uint64(r)), run)
+		}
+	}
 	b = append(b, valueVersion)
-	return appendBytes(appendBytes(b, delta.AppendClock(nil, h.clock)), delta.AppendRuns(nil, h.runs))
+	return append(appendBytes(appendBytes(b, delta.AppendClock(nil, h.clock)), delta.AppendRuns(nil, latest)), past...)
 }
 
 func readStagedHistory(g getter, keys keyspace) (h stagedHistory, err error) {
-	h = stagedHistory{clock: crdt.VersionVector{}, runs: delta.Runs{}}
+	h = stagedHistory{clock: crdt.VersionVector{}, runs: map[crdt.ReplicaID][]delta.Run{}}
 	v, ok, err := g.Get(keys.stagedOf())
 	if err != nil || !ok {
 		return h, err
 	}
 	r := newReader(v)
-	clock, runs := r.bytes(), r.bytes()
+	clock, latest := r.bytes(), r.bytes()
+	for len(r.b) > 0 {
+		id := crdt.ReplicaID(r.uint())
+		h.runs[id] = append(h.runs[id], r.run())
+	}
 	if err := r.finish(); err != nil {
 		return h, err
 	}
-	if h.clock, _, err = delta.DecodeClock(clock); err == nil {
-		h.runs, _, err = delta.DecodeRuns(runs)
+	if h.clock, _, err = delta.DecodeClock(clock); err != nil {
+		return h, err
+	}
+	runs, _, err := delta.DecodeRuns(latest)
+	for id, run := range runs {
+		h.runs[id] = append(h.runs[id], run)
 	}
 	return h, err
 }
 
 // follow takes over what a sender tells, and returns the replicas of which it tells another history.
 func (h *stagedHistory) follow(to crdt.VersionVector, runs delta.Runs, past delta.Past) (other map[crdt.ReplicaID]bool) {
-	clock, latest := h.clock.Clone(), maps.Clone(h.runs)
+	clock, known := h.clock.Clone(), maps.Clone(h.runs)
 	for r, seq := range to {
-		known, run := latest[r], runs[r]
-		if known != (delta.Run{}) && differ(clock[r], known, past[r], run) {
+		var told []delta.Run
+		if run := runs[r]; run != (delta.Run{}) {
+			told = append(slices.Clone(past[r]), run)
+		}
+		if parted(clock[r], known[r], told) || parted(seq, told, known[r]) {
 			if other == nil {
 				other = map[crdt.ReplicaID]bool{}
 			}
 			other[r] = true
-			clock[r], known = 0, delta.Run{}
+			clock[r] = 0
+			delete(known, r)
 		}
 		clock[r] = max(clock[r], seq)
-		if run.First > known.First {
-			latest[r] = run
+		if len(told) > 0 && (len(known[r]) == 0 || known[r][len(known[r])-1].First < told[len(told)-1].First) {
+			known[r] = told
 		}
 	}
-	h.moved = h.moved || clock.Compare(h.clock) != crdt.Equal || !maps.Equal(latest, h.runs)
-	h.clock, h.runs = clock, latest
+	h.moved = h.moved || clock.Compare(h.clock) != crdt.Equal || !maps.EqualFunc(known, h.runs, slices.Equal)
+	h.clock, h.runs = clock, known
 	return other
 }
 
-// differ reports whether a replica that had come to seq in the run known had another run by then.
-func differ(seq uint64, known delta.Run, past []delta.Run, latest delta.Run) bool {
-	for _, run := range past {
-		if run.First > known.First && run.First <= seq {
-			return true
-		}
-	}
-	return latest != known && latest.First >= known.First && latest.First <= seq
+// parted reports whether one side, which has come to seq in its runs, does not have a run of the other that began by
+// then. Runs ascend; those before the first are not known.
+func parted(seq uint64, runs, others []delta.Run) bool {
+	return slices.ContainsFunc(others, func(run delta.Run) bool {
+		return len(runs) > 0 && run.First >= runs[0].First && run.First <= seq && !slices.Contains(runs, run)
+	})
 }
 
 // StagedOf returns the dots in the cache of which a sender with this clock, and these runs and past runs,
