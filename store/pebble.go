@@ -85,7 +85,7 @@ type PebbleBackend struct {
 
 // OpenPebble opens the database in dir, or makes it. It returns an error that wraps ErrDamaged if
 // its files are damaged, ErrDiskFull if there is no space to begin a log. After an error because a file could
-// not be written it cannot be opened again in this process: Pebble's lock stays.
+// not be written it cannot be opened again in this process, and is ErrLocked: Pebble's lock stays.
 func OpenPebble(dir string, o PebbleOptions) (*PebbleBackend, error) {
 	b := &PebbleBackend{
 		dir:       filepath.Join(dir, pebbleDir),
@@ -398,7 +398,7 @@ func pebbleError(doing string, err error) error {
 func openError(err error) error {
 	var refused syscall.Errno
 	switch {
-	case errors.Is(err, ErrLayout), errors.Is(err, ErrDamaged):
+	case errors.Is(err, ErrLayout), errors.Is(err, ErrDamaged), errors.Is(err, ErrLocked):
 		return fmt.Errorf("store: open: %w", err)
 	case errors.Is(err, fs.ErrNotExist), !errors.As(err, &refused):
 		return fmt.Errorf("store: open: %w: %w", ErrDamaged, err)

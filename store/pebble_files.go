@@ -1,9 +1,13 @@
 package store
 
 import (
+	"errors"
+	"fmt"
+	"io"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
+	"syscall"
 )
 
 // filesFS stands between Pebble and its files, for three things.
@@ -63,6 +67,16 @@ func (f filesFS) Remove(name string) error {
 }
 
 func (f filesFS) Rename(from, to string) error { return f.b.fileFailed(f.FS.Rename(from, to)) }
+
+// Lock returns ErrLocked for a lock of this process: an open that was broken off leaves one.
+func (f filesFS) Lock(name string) (io.Closer, error) {
+	lock, err := f.FS.Lock(name)
+	var refused syscall.Errno
+	if err != nil && !errors.As(err, &refused) {
+		return nil, fmt.Errorf("%w: %s: %w", ErrLocked, name, err)
+	}
+	return lock, err
+}
 
 func (f filesFS) OpenDir(name string) (vfsFile, error) {
 	d, err := f.file(f.FS.OpenDir(name))

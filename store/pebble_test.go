@@ -220,6 +220,26 @@ func TestPebbleFullDiskRecovers(t *testing.T) {
 	}
 }
 
+// TestPebbleFullAtOpen finds no space while it opens. The lock that is left in this process is no damage.
+func TestPebbleFullAtOpen(t *testing.T) {
+	dir := t.TempDir()
+	if err := openPebble(t, dir, store.PebbleOptions{}).Close(); err != nil {
+		t.Fatal(err)
+	}
+	f := &faults{err: syscall.ENOSPC, hit: func(op errorfs.Op) bool { return op.Kind == errorfs.OpCreate }}
+	f.on.Store(true)
+	for range 2 {
+		want := store.ErrLocked
+		if f.on.Load() {
+			want = store.ErrDiskFull
+		}
+		if _, err := store.OpenPebble(dir, store.PebbleOptions{FS: errorfs.Wrap(vfs.Default, f)}); !errors.Is(err, want) || errors.Is(err, store.ErrDamaged) {
+			t.Errorf("%v, want %v", err, want)
+		}
+		f.on.Store(false)
+	}
+}
+
 // TestPebbleDamage flips bytes of every table: what is read is right, or an error.
 func TestPebbleDamage(t *testing.T) {
 	dir := t.TempDir()
