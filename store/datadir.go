@@ -22,6 +22,9 @@ func MakeDir(dir string) error {
 		return err
 	}
 	parent := filepath.Dir(dir)
+	if parent == dir { // a volume that is not there
+		return err
+	}
 	if err := MakeDir(parent); err != nil {
 		return err
 	}
