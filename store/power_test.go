@@ -316,7 +316,7 @@ func (p *powered) write() {
 				return err
 			}
 		}
-		return tx.Assign(tRegister, []byte(strings.Repeat("v", p.rng.IntN(3000))), nil)
+		return tx.Assign(tRegister, []byte(`"`+strings.Repeat("v", p.rng.IntN(3000))+`"`), nil)
 	})
 }
 

@@ -1,6 +1,7 @@
 package replica
 
 import (
+	"bytes"
 	"fmt"
 	"testing"
 
@@ -36,7 +37,7 @@ func (d *daemon) write(n int) {
 	for i := range n {
 		_, err := d.ns.Commit(d.t.Context(), func(tx *store.Tx) error {
 			path := crdt.Object(crdt.Register, fmt.Sprint("r", i)).Leaf(crdt.Register)
-			return tx.Assign(path, make([]byte, 100), nil)
+			return tx.Assign(path, bytes.Repeat([]byte("1"), 100), nil)
 		})
 		if err != nil {
 			d.t.Fatal(err)
