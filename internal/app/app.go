@@ -190,8 +190,8 @@ func (a *App) openStore(ctx context.Context) error {
 	return a.acceptLosses(ctx)
 }
 
-// openUntil opens the store. On a full disk that waits for space, for ever: it is given up when ctx ends,
-// and what comes of it later is closed.
+// openUntil opens the store. That can take long, where an earlier layout is migrated or a large change is finished:
+// it is given up when ctx ends, and what comes of it later is closed.
 func openUntil(ctx context.Context, opts store.Options) (*store.Store, error) {
 	type result struct {
 		store *store.Store
