@@ -35,8 +35,8 @@ soak: build ## Daemons under load for long, sampled into dist/soak and judged: m
 compat: build ## Daemons of this version and of an older commit together: make compat OLD=COMMIT
 	test/compat.sh $(OLD)
 
-mistakes: ## Plant known mistakes in the code, one at a time, and demand that the simulator finds them
-	$(GO) test ./internal/sim -run TestPlantedMistakes -count=1 -v -timeout 60m
+mistakes: ## Plant known mistakes in the code, one at a time, and demand that the simulator finds them; CORE=1: only the worst
+	$(GO) test ./internal/sim -run TestPlantedMistakes -count=1 -v -timeout 60m $(if $(CORE),-sim.core)
 
 sim: ## Simulated clusters: make sim SEEDS=10000 FIRST=1
 	$(GO) test ./internal/sim -run 'TestSeeds$$' -count=1 -v -timeout 0 -sim.seeds=$(or $(SEEDS),2000) -sim.first=$(or $(FIRST),1)
