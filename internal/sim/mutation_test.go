@@ -103,11 +103,11 @@ func (s *source) Entries(since crdt.VersionVector) iter.Seq2[crdt.Entry, error] 
 		{"store/store.go", `if s.copied = ok; ok {`, `if s.copied = ok; false {`},
 	}},
 	{"a unit is applied before what it depends on", []edit{
-		{"sync/pending.go", `if at != u.First-1 || !clock.CoversAll(u.Deps) {`, `if at != u.First-1 {`},
+		{"sync/pending.go", `if at != u.First-1 || !q[n].ready(clock) {`, `if at != u.First-1 {`},
 		{"store/apply.go", `if g.clock[u.Origin] != u.First-1 || !g.clock.CoversAll(u.Deps) {`, `if g.clock[u.Origin] != u.First-1 {`},
 	}},
 	{"the clock goes on over a gap", []edit{
-		{"sync/pending.go", `if at != u.First-1 || !clock.CoversAll(u.Deps) {`, `if !clock.CoversAll(u.Deps) {`},
+		{"sync/pending.go", `if at != u.First-1 || !q[n].ready(clock) {`, `if !q[n].ready(clock) {`},
 		{"store/apply.go", `if g.clock[u.Origin] != u.First-1 || !g.clock.CoversAll(u.Deps) {`, `if !g.clock.CoversAll(u.Deps) {`},
 	}},
 	{"writes of the same time have no order", []edit{
