@@ -21,8 +21,8 @@ const (
 
 // checkFiles finds what Pebble takes for something else than damage: where the marker of the manifest is
 // missing it begins a new database, and where the last log is broken it takes what was written behind that
-// for never written. It returns ErrDamaged, and ErrLayout
-// for the files of a later Pebble; fresh is true where there is no database yet.
+// for never written. It returns ErrDamaged, and ErrLayout for the files of a later Pebble; fresh is true
+// where there is no database yet.
 func (b *PebbleBackend) checkFiles() (fresh bool, err error) {
 	names, err := b.fs.List(b.dir)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -79,6 +79,7 @@ func logChunk(b []byte, log uint32) (size int, synced uint64, ok bool) {
 // checkLog reads the last log. Pebble ends it at the first broken chunk, unless a chunk in a later block tells
 // that this one had been synced: that is where a write was torn, or the end of what was there before in a
 // file that is used again. But chunks behind it in the same block tell the same: those Pebble does not look at.
+// What they tell is too little rather than too much: Pebble does not count the end of a block that was full.
 func (b *PebbleBackend) checkLog(log uint32) error {
 	name := fmt.Sprintf("%06d.log", log)
 	f, err := b.fs.Open(b.fs.PathJoin(b.dir, name))
