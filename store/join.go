@@ -114,11 +114,11 @@ func (n *Namespace) Stage(entries []crdt.Entry) error {
 	}
 	if n.stagedOf.moved {
 		b.Put(n.keys.stagedOf(), n.stagedOf.append(nil))
-		n.stagedOf.moved = false
 	}
 	if err := applySync(n.backend, &b); err != nil {
 		return err
 	}
+	n.stagedOf.moved = false
 	for _, e := range entries {
 		if n.staged.Add(e.Dot) {
 			n.stagedBytes += len(e.Value)

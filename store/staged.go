@@ -132,10 +132,10 @@ func (n *Namespace) unstage(of map[crdt.ReplicaID]bool) error {
 		return err
 	}
 	b.Put(n.keys.stagedOf(), n.stagedOf.append(nil))
-	n.stagedOf.moved = false
 	if err := applySync(n.backend, &b); err != nil {
 		return err
 	}
+	n.stagedOf.moved = false
 	n.staged = n.staged.AndNot(gone)
 	return nil
 }

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"errors"
 	"testing"
 
 	"github.com/anabranchdb/anabranch/crdt"
@@ -52,5 +53,29 @@ func TestStagedOf(t *testing.T) {
 				t.Errorf("is taken for what the next sender holds: %v, want %v", got, c.stays)
 			}
 		})
+	}
+}
+
+// TestStagedOfIsWritten beside the entries, also when the first attempt to stage them failed.
+func TestStagedOfIsWritten(t *testing.T) {
+	r := newRig(t)
+	_, n := r.space()
+	run := delta.Run{First: 1, Nonce: 1}
+	if _, err := n.StagedOf(crdt.VersionVector{7: 9}, delta.Runs{7: run}, nil); err != nil {
+		t.Fatal(err)
+	}
+	failed := errors.New("failed")
+	entries := foreign(7, 9, tRegister, crdt.KindValue, "1").Entries
+	r.backend.disturb(func(d *disturbed) { d.onApply = func(*Batch) error { return failed } })
+	if err := n.Stage(entries); !errors.Is(err, failed) {
+		t.Fatal(err)
+	}
+	r.backend.calm()
+	if err := n.Stage(entries); err != nil {
+		t.Fatal(err)
+	}
+	h, err := readStagedHistory(n.backend, n.keys)
+	if err != nil || h.clock[7] != 9 || len(h.runs[7]) != 1 || h.runs[7][0] != run {
+		t.Errorf("%+v, %v", h, err)
 	}
 }
