@@ -326,3 +326,27 @@ func TestMemoryNamespace(t *testing.T) {
 		t.Errorf("two namespaces share the keys %q", m.keys)
 	}
 }
+
+// TestCopyKnowsTheRunsOfItsFormerID: whoever heals a fork of the former id may ask the copy which of its runs
+// issued what.
+func TestCopyKnowsTheRunsOfItsFormerID(t *testing.T) {
+	r := newRig(t)
+	var id crdt.ReplicaID
+	var runs []delta.Run
+	for range 3 {
+		s, n := r.space()
+		mustCommit(t, n, increment(1))
+		id, runs = n.Replica(), n.Status().OwnRuns
+		s.Close()
+	}
+	r.print = "elsewhere"
+	_, n := r.space()
+	src, err := n.Source(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer src.Close()
+	if known := append(slices.Clone(src.Past()[id]), src.Status().Runs[id]); n.Replica() == id || len(runs) != 3 || !slices.Equal(known, runs) {
+		t.Errorf("of %v the copy %v knows %v, it had %v", id, n.Replica(), known, runs)
+	}
+}

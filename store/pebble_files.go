@@ -6,20 +6,16 @@ import (
 	"io"
 	"path/filepath"
 	"strings"
-	"sync/atomic"
 	"syscall"
 )
 
-// filesFS stands between Pebble and its files, for three things.
+// filesFS stands between Pebble and its files, for two things.
 //
 // It makes durable which names there are before a marker comes or goes: the empty file whose name says
 // which manifest counts. Pebble makes a manifest, makes the marker of it and removes the former one, and
 // syncs the directory once, behind all that. A file system that does not keep the order of names could be
 // left by a loss of power with a marker of no manifest, or with no marker: and a directory without one is to
 // Pebble a new database.
-//
-// It lets no sync succeed behind one that failed: by then the operating system may have given up what was to
-// be synced. vfs.OnDiskFull, which is around it, tries a sync once more.
 //
 // It does not return to a Pebble that is opening when a write fails: see attempt.
 type filesFS struct {
@@ -49,7 +45,7 @@ func (f filesFS) file(file vfsFile, err error) (vfsFile, error) {
 	if err != nil {
 		return nil, f.b.fileFailed(err)
 	}
-	return &pebbleFile{vfsFile: file, b: f.b}, nil
+	return pebbleFile{file, f.b}, nil
 }
 
 func (f filesFS) Create(name string, category vfsCategory) (vfsFile, error) {
@@ -121,33 +117,21 @@ func (b *PebbleBackend) attempt(open func() error) error {
 
 type pebbleFile struct {
 	vfsFile
-	b      *PebbleBackend
-	failed atomic.Pointer[error] // of the sync that failed first
+	b *PebbleBackend
 }
 
-func (f *pebbleFile) Write(p []byte) (int, error) {
+func (f pebbleFile) Write(p []byte) (int, error) {
 	n, err := f.vfsFile.Write(p)
 	return n, f.b.fileFailed(err)
 }
 
-func (f *pebbleFile) sync(do func() error) error {
-	if err := f.failed.Load(); err != nil {
-		return *err
-	}
-	err := do()
-	if err != nil {
-		f.failed.Store(&err)
-	}
-	return f.b.fileFailed(err)
-}
+func (f pebbleFile) Sync() error { return f.b.fileFailed(f.vfsFile.Sync()) }
 
-func (f *pebbleFile) Sync() error { return f.sync(f.vfsFile.Sync) }
+func (f pebbleFile) SyncData() error { return f.b.fileFailed(f.vfsFile.SyncData()) }
 
-func (f *pebbleFile) SyncData() error { return f.sync(f.vfsFile.SyncData) }
-
-func (f *pebbleFile) SyncTo(length int64) (full bool, err error) {
-	err = f.sync(func() (err error) { full, err = f.vfsFile.SyncTo(length); return err })
-	return full, err
+func (f pebbleFile) SyncTo(length int64) (full bool, err error) {
+	full, err = f.vfsFile.SyncTo(length)
+	return full, f.b.fileFailed(err)
 }
 
 // pebbleDirFile is a directory. Which names are durable is not known when it could not be synced: Pebble panics or

@@ -296,6 +296,7 @@ func (n *node) mended() {
 			n.w.fail("%s: healing of a fork wrote again %v and %v, not all at once", n.id, end, t.end)
 		}
 	}
+	n.w.res.Forks++
 	n.branch, n.contact, n.clocks = nil, nil, nil
 	n.w.checkReader(n)
 	n.w.rewire()

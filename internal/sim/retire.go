@@ -64,6 +64,7 @@ func (w *World) retire(n *node, rng *rand.Rand) {
 	if seq := n.ns.Clock()[id]; final != seq {
 		w.fail("%s has sealed %v at %d, and has %d", n.id, id, final, seq)
 	}
+	w.res.Retired++
 	w.retired[id] = append(w.retired[id], n.ns.Replica())
 	if lives[id] || final < w.units.next(id)-1 {
 		w.returned[id] = true

@@ -63,6 +63,10 @@ func (r *Result) add(o Result) {
 	r.Checks += o.Checks
 	r.Events += o.Events
 	r.Virtual += o.Virtual
+	r.Rot += o.Rot
+	r.Forks += o.Forks
+	r.Retired += o.Retired
+	r.Expired += o.Expired
 	r.Strays += o.Strays
 	r.Alarms += o.Alarms
 }
@@ -113,7 +117,8 @@ func TestSeeds(t *testing.T) {
 	}
 	t.Logf("%d seeds: %d units, %d events, %d sessions cut, %d crashes, %d readers checked, %v of virtual time",
 		count, total.Units, total.Events, total.Cuts, total.Crashes, total.Checks, total.Virtual)
-	if count > 20 && (total.Units == 0 || total.Cuts == 0 || total.Crashes == 0 || total.Checks == 0) {
+	t.Logf("%d forks healed, %d disks rotten, %d ids retired, %d entries over", total.Forks, total.Rot, total.Retired, total.Expired)
+	if count > 50 && min(total.Units, total.Cuts, total.Crashes, total.Checks, total.Forks, total.Rot, total.Retired, total.Expired) == 0 {
 		t.Fatal("the worlds were too kind to prove anything")
 	}
 }

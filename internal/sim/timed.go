@@ -146,7 +146,8 @@ func (n *node) keep() {
 // reap removes what is over, and what was announced by who has no lease any more.
 func (n *node) reap() {
 	n.byItself(func(ctx context.Context) error {
-		_, err := n.ns.Reap(ctx)
+		removed, err := n.ns.Reap(ctx)
+		n.w.res.Expired += removed
 		return err
 	}, func(t *transaction) {
 		r := reaped{lapsed: map[crdt.ReplicaID]bool{}}

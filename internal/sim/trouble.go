@@ -105,6 +105,7 @@ func (w *World) rotate(n *node, rng *rand.Rand) {
 	if w.forking() || !w.othersKnow(n) {
 		return
 	}
+	w.res.Rot++
 	n.rotten = true
 	n.disk.setRot(true)
 	for range 2 {

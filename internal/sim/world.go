@@ -28,6 +28,10 @@ type Result struct {
 	Checks   int // of what readers see, against the reference
 	Virtual  time.Duration
 	Residue  int // live entries at the end
+	Rot      int // disks that told of damage
+	Forks    int // that were healed
+	Retired  int // replica ids, by an operator
+	Expired  int // entries that were removed since their deadline had passed
 	Strays   int // two histories that stand under one id
 	Alarms   int // that told of them
 	Replicas int
