@@ -46,6 +46,7 @@ func (a Anomaly) String() string {
 
 // Report is a judgement.
 type Report struct {
+	Finals    int // daemons that were looked at in the end: without any, nothing of the end was judged
 	Anomalies []Anomaly
 	// Counts are the anomalies by kind, those beyond the first few of each kind included.
 	Counts map[string]int

@@ -122,6 +122,7 @@ func (c *checker) final() {
 		if o.Kind != Final {
 			continue
 		}
+		c.Finals++
 		if first == nil {
 			first = o
 		}

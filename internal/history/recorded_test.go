@@ -38,6 +38,9 @@ func TestRecorded(t *testing.T) {
 	for _, a := range r.Anomalies {
 		t.Error(a)
 	}
+	if r.Finals < 2 {
+		t.Errorf("%d daemons tell what they hold in the end", r.Finals)
+	}
 	t.Logf("anomalies: %v; %d writes at risk; %d of %d sums are exact", r.Counts, r.AtRisk, r.Exact, r.Sums)
 }
 
