@@ -48,6 +48,7 @@ func (s *bulkServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		switch lines.Text() {
 		case "stop":
 			_, _ = fmt.Fprintf(w, `{"line":%d,"problem":{"type":"urn:anabranch:problem:%s","status":%d,"title":"t"}}`+"\n", i, s.stop.name, s.stop.status)
+			_ = r.Body.Close() // or net/http may panic in the next request (go.dev/issue/68560)
 			return
 		case "bad":
 			result = `"problem":{"type":"urn:anabranch:problem:overflow","status":422,"title":"t","detail":"d"}`
