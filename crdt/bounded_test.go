@@ -149,7 +149,7 @@ func TestSettleBounded(t *testing.T) {
 	b := EscrowCell{Lineage: 2, P: total(4), Given: []Grant{{1, total(4)}}}
 	b4 := EscrowCell{Lineage: 1, P: total(4), N: total(4)}
 	aUsed := EscrowCell{Lineage: 3, P: total(5), N: total(9)}
-	cell := func(r ReplicaID, seq uint64, at Timestamp, c EscrowCell) Entry { return escrowCell(r, seq, at, c) }
+	cell := escrowCell
 	for _, tt := range []struct {
 		name  string
 		live  []Entry

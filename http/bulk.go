@@ -193,7 +193,7 @@ func (b *bulk) last() error {
 // stopReading returns when the reader has ended. For a while it may take what the client still sends.
 func (b *bulk) stopReading(linger time.Duration) {
 	b.body.stop(linger)
-	for range b.groups { //nolint:revive // it closes them
+	for range b.groups { // it closes them
 	}
 }
 

@@ -21,7 +21,6 @@ type feedWorld struct {
 	rt      *rapid.T
 	opts    store.Options
 	readers []*follower
-	remote  uint64 // the last change of another replica
 	keys    *rapid.Generator[string]
 }
 

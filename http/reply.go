@@ -190,11 +190,8 @@ func (rep *reply) write(h *Handler, w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// Values of headers that all replies share. Nobody writes to them.
-var (
-	noStore = []string{"no-store"}
-	asJSON  = []string{mediaTypeJSON}
-)
+// noStore is a value of a header that all replies share. Nobody writes to it.
+var noStore = []string{"no-store"}
 
 func setHeader(h http.Header, name, value string) {
 	if value != "" {

@@ -123,7 +123,7 @@ func (r *request) waitEnded(ctx context.Context, err error) error {
 	case r.handler.drained.Err() != nil:
 		return kindShuttingDown.with("the daemon is shutting down").setHeader("Retry-After", "1")
 	case ctx.Err() != nil:
-		return nil
+		return nil //nolint:nilerr // the time that the client gave is over: what came, came
 	}
 	return err
 }

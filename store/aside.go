@@ -57,7 +57,7 @@ func (s *Store) carriedHealing(storage Storage, id string) (*healing, error) {
 	}
 	h, err := readHealing(backend, keyspace("/"+id))
 	if isDamage(err) || h == nil || h.After != "" {
-		return nil, nil //nolint:nilerr // damaged as the rest of the copy
+		return nil, nil // damaged as the rest of the copy
 	}
 	h.Stage, h.Fork = healNothing, 0
 	return h, err

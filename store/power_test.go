@@ -166,7 +166,6 @@ type powered struct {
 	mu      sync.Mutex // guards what follows: cuts are made on any goroutine
 	promise promise
 	cuts    []cut
-	events  []Event
 }
 
 const poweredLarge = 12

@@ -41,7 +41,7 @@ func (n *Namespace) CommitEach(ctx context.Context, count int, run func(i int, t
 				return nil
 			case err != nil && failed != nil:
 				if s.Stopped = g.transact(func(t *Tx) error { return failed(i, err, t) }); s.Stopped != nil {
-					return nil
+					return nil //nolint:nilerr // it is in Stopped
 				}
 			}
 			if s.Errs = append(s.Errs, err); g.large != nil || g.bytes >= maxGroupBytes {

@@ -65,7 +65,7 @@ func (n *Node) AskRights(ctx context.Context, namespace, key string, amount int6
 			clock.Merge(crdt.VersionVector{grant.At.Replica: grant.At.Seq})
 		}
 	}
-	return given, clock, nil
+	return given, clock, nil //nolint:nilerr // a peer that gives nothing is none that fails
 }
 
 // holders returns the connected peers that hold a namespace and told their replica id, at most
