@@ -170,9 +170,21 @@ type powered struct {
 
 const poweredLarge = 12
 
+// shared is a source for goroutines: Pebble compacts the history while images of it are looked at.
+type shared struct {
+	mu  sync.Mutex
+	src rand.Source
+}
+
+func (s *shared) Uint64() uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.src.Uint64()
+}
+
 // newPowered is a directory without power before its first open.
 func newPowered(t *testing.T, seed uint64) *powered {
-	p := &powered{t: t, seed: seed, rng: rand.New(rand.NewPCG(seed, 1)), dice: rand.New(rand.NewPCG(seed, 2)), w: newWitness()}
+	p := &powered{t: t, seed: seed, rng: rand.New(rand.NewPCG(seed, 1)), dice: rand.New(&shared{src: rand.NewPCG(seed, 2)}), w: newWitness()}
 	p.promise = promise{copies: map[string]int{}, sides: 1, print: "here", now: time.Unix(1_700_000_000, 0), dropping: true}
 	p.peer = memorySpace(t, func(o *Options) {
 		o.Rand, o.LargeEntries, o.ReapEvery = seeded{rand.New(rand.NewPCG(seed, 3))}, poweredLarge, -1
