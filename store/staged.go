@@ -57,9 +57,18 @@ func readStagedHistory(g getter, keys keyspace) (h stagedHistory, err error) {
 	return h, err
 }
 
-// follow takes over what a sender tells, and returns the replicas of which it tells another history.
-func (h *stagedHistory) follow(to crdt.VersionVector, runs delta.Runs, past delta.Past) (other map[crdt.ReplicaID]bool) {
-	clock, known := h.clock.Clone(), maps.Clone(h.runs)
+// follow takes over what a sender tells, and returns the replicas of which it tells another history. Of replicas
+// that neither have staged entries nor are told of, nothing is kept: senders may name any number of them.
+func (h *stagedHistory) follow(staged []crdt.ReplicaID, to crdt.VersionVector, runs delta.Runs, past delta.Past) (other map[crdt.ReplicaID]bool) {
+	clock, known := crdt.VersionVector{}, map[crdt.ReplicaID][]delta.Run{}
+	for _, r := range staged {
+		if seq, ok := h.clock[r]; ok {
+			clock[r] = seq
+		}
+		if told, ok := h.runs[r]; ok {
+			known[r] = told
+		}
+	}
 	for r, seq := range to {
 		var told []delta.Run
 		if run := runs[r]; run != (delta.Run{}) {
@@ -106,7 +115,7 @@ func (n *Namespace) followStaged(to crdt.VersionVector, runs delta.Runs, past de
 	if n.isClosed() {
 		return ErrClosed
 	}
-	if other := n.stagedOf.follow(to, runs, past); len(other) > 0 {
+	if other := n.stagedOf.follow(n.staged.Replicas(), to, runs, past); len(other) > 0 {
 		return n.unstage(other)
 	}
 	return nil

@@ -79,3 +79,27 @@ func TestStagedOfIsWritten(t *testing.T) {
 		t.Errorf("%+v, %v", h, err)
 	}
 }
+
+// TestStagedOfIsBounded: senders that each tell of other replicas, and stage nothing, leave nothing.
+func TestStagedOfIsBounded(t *testing.T) {
+	n := memorySpace(t, nil)
+	if _, err := n.StagedOf(crdt.VersionVector{7: 9}, nil, nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := n.Stage(foreign(7, 9, tRegister, crdt.KindValue, "1").Entries); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 20 {
+		to, runs := crdt.VersionVector{}, delta.Runs{}
+		for j := range 50 {
+			id := crdt.ReplicaID(100 + 50*i + j)
+			to[id], runs[id] = 1, delta.Run{First: 1, Nonce: 1}
+		}
+		if _, err := n.StagedOf(to, runs, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if h := n.stagedOf; len(h.clock) != 51 || len(h.runs) != 50 || h.clock[7] != 9 {
+		t.Errorf("%d components and the runs of %d replicas are kept, %d of the staged one", len(h.clock), len(h.runs), h.clock[7])
+	}
+}

@@ -268,7 +268,6 @@ func FuzzPullSession(f *testing.F) {
 // counting is a source that knows what a session made it do.
 type counting struct {
 	Source
-	t      *testing.T
 	closed *int
 }
 
@@ -285,7 +284,7 @@ func FuzzServeSession(f *testing.F) {
 		serve := NewServe(cfg, func() (Source, error) {
 			opened++
 			src, err := a.source()
-			return counting{Source: src, t: t, closed: &closed}, err
+			return counting{Source: src, closed: &closed}, err
 		})
 		pull := NewPull(cfg, copyB)
 		up, err := pull.Start()

@@ -201,7 +201,7 @@ func (s *source) Entries(since crdt.VersionVector) iter.Seq2[crdt.Entry, error] 
 		{"store/mend.go", `	if len(gone) == 0 {`, `	if len(gone) >= 0 {`},
 	}},
 	{"what was staged is taken into another history", []edit{
-		{"store/staged.go", `follow(to, runs, past); len(other) > 0 {`, `follow(to, runs, past); len(other) < 0 {`},
+		{"store/staged.go", `runs, past); len(other) > 0 {`, `runs, past); len(other) < 0 {`},
 	}},
 	{"a large change forgets the run before its own", []edit{
 		{"store/large.go", `g.learnRun(r, run, l.Unit.Last)`, `g.runs[r] = run`},
