@@ -304,6 +304,12 @@ func (g *gate) conclude(c network.Conn, s network.Stream, instance instanceID, e
 		g.stats.foreign.Add(1)
 		g.shun(p)
 		g.log.Debug("peer turned away", "peer", p, "address", c.RemoteMultiaddr(), "err", err)
+		if isUnsupported(err) {
+			// The connection lives until the handshake's deadline. What each side speaks is asked at the
+			// same time as this, and both have to hear the answer to tell why they stay apart.
+			s.Reset()
+			return
+		}
 		// Let a refusal reach the other side before the connection goes.
 		s.CloseWrite()
 		s.SetReadDeadline(time.Now().Add(time.Second))

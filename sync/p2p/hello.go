@@ -50,9 +50,12 @@ type instanceID [8]byte
 var errForeign = errors.New("p2p: peer is not of this cluster")
 
 // isForeign reports whether a handshake ended because the other side is not a member.
-func isForeign(err error) bool {
+func isForeign(err error) bool { return errors.Is(err, errForeign) || isUnsupported(err) }
+
+// isUnsupported reports whether the other side speaks no version of the handshake that was offered.
+func isUnsupported(err error) bool {
 	var unsupported multistream.ErrNotSupported[protocol.ID]
-	return errors.Is(err, errForeign) || errors.As(err, &unsupported)
+	return errors.As(err, &unsupported)
 }
 
 // subkey derives an independent key for one purpose from the cluster key.
