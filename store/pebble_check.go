@@ -76,10 +76,16 @@ func logChunk(b []byte, log uint32) (size int, synced uint64, ok bool) {
 	return size, binary.LittleEndian.Uint64(b[11:]), binary.LittleEndian.Uint32(b) == (sum>>15|sum<<17)+0xa282ead8
 }
 
+// syncsBehind is how many syncs a broken chunk must have been followed by to be one that was synced. What a
+// chunk tells of the syncs grows with each that ends. The first that is seen to end behind the broken chunk may
+// have begun before it was written, the second began after that: it took the chunk along.
+const syncsBehind = 2
+
 // checkLog reads the last log. Pebble ends it at the first broken chunk, unless a chunk in a later block tells
 // that this one had been synced: that is where a write was torn, or the end of what was there before in a
-// file that is used again. But chunks behind it in the same block tell the same: those Pebble does not look at.
-// What they tell is too little rather than too much: Pebble does not count the end of a block that was full.
+// file that is used again. But chunks in the same block tell the same, which Pebble does not look at; and how
+// far the log was synced is told too low, for Pebble does not count the end of a block that was full. So the
+// syncs are counted as well that ended behind the broken chunk.
 func (b *PebbleBackend) checkLog(log uint32) error {
 	name := fmt.Sprintf("%06d.log", log)
 	f, err := b.fs.Open(b.fs.PathJoin(b.dir, name))
@@ -87,32 +93,39 @@ func (b *PebbleBackend) checkLog(log uint32) error {
 		return err
 	}
 	defer f.Close()
-	block, from := make([]byte, logBlockBytes), uint64(0)
-	for {
+	var (
+		block  = make([]byte, logBlockBytes)
+		broken = int64(-1) // where the first broken chunk is
+		told   uint64      // what the last chunk behind it says is synced
+		syncs  = -1        // how often that grew
+	)
+	for from := int64(0); ; from += logBlockBytes {
 		n, err := io.ReadFull(f, block)
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
 		if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
-			if errors.Is(err, io.EOF) {
-				return nil
-			}
 			return err
 		}
-		at := 0
-		for at+logHeaderBytes <= n {
-			size, _, ok := logChunk(block[at:n], log)
+		for at := 0; at+logHeaderBytes <= n; {
+			size, synced, ok := logChunk(block[at:n], log)
 			if !ok {
-				break
+				if broken < 0 {
+					broken = from + int64(at)
+				}
+				at++
+				continue
 			}
 			at += size
-		}
-		if at+logHeaderBytes > logBlockBytes {
-			from += logBlockBytes
-			continue
-		}
-		for later := at + 1; later < n; later++ {
-			if _, synced, ok := logChunk(block[later:n], log); ok && synced > from+uint64(at) {
-				return fmt.Errorf("%w: %s is broken at byte %d", ErrDamaged, name, from+uint64(at))
+			if broken < 0 {
+				continue
+			}
+			if syncs < 0 || synced > told {
+				told, syncs = synced, syncs+1
+			}
+			if synced > uint64(broken) || syncs == syncsBehind {
+				return fmt.Errorf("%w: %s is broken at byte %d", ErrDamaged, name, broken)
 			}
 		}
-		return nil
 	}
 }
