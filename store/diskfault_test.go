@@ -178,7 +178,9 @@ func (h *history) endure(d *brokenDisk) (err error) {
 		if s, err = Open(h.rig.opts); err != nil {
 			return cmp.Or(told("open", err), errEnded)
 		}
-		h.n = namespaceOf(h.t, s, Default)
+		if h.n, err = s.Namespace(Default); err != nil {
+			return cmp.Or(told("namespace", err), errEnded)
+		}
 		h.n.Subscribe(func(c Commit) { d.acked.Store(c.Status.Commit) })
 		return nil
 	}
