@@ -12,18 +12,6 @@ import (
 	"github.com/anabranchdb/anabranch/store"
 )
 
-// glance checks a node after a commit: its clock always, and all that it holds now and then.
-func (w *World) glance(n *node) {
-	if w.looks.IntN(4) == 0 {
-		w.checkNode(n)
-		return
-	}
-	if n.ns.Err() != nil || w.res.Strays > 0 {
-		return
-	}
-	w.checkClock(n, n.ns.Clock())
-}
-
 // checkClock has the reference follow the clock of a node.
 func (w *World) checkClock(n *node, clock crdt.VersionVector) {
 	w.advance(n, clock)

@@ -4,9 +4,8 @@
 // seed decides everything, so a failure is replayed by its seed alone; [Shrink] then leaves out what it
 // does not take.
 //
-// After events that moved a replica the invariants of the model are checked on it, against
-// every unit that was ever written: I4 each time, all after every join and start and at the end, and after
-// one in four of the others:
+// After every commit, join and start, and at the end, the invariants of the model are checked on the replica
+// that it moved, against every unit that was ever written:
 //
 //	I1  no two units hold the same dot
 //	I2  every live dot is covered by the clock, and its live bit is set

@@ -228,7 +228,11 @@ func (s *source) Entries(since crdt.VersionVector) iter.Seq2[crdt.Entry, error] 
 	}},
 }
 
-var core = flag.Bool("sim.core", false, "plant only those mistakes that the model is about, which are caught soon")
+var (
+	mistakes = flag.Bool("sim.mistakes", false, "plant mistakes, one after the other")
+	core     = flag.Bool("sim.core", false, "of the mistakes, plant only those that the model is about, which are caught soon")
+	measure  = flag.Bool("sim.measure", false, "count the seeds that each planted mistake takes, and find small worlds that show it")
+)
 
 // coreMistakes are what the model forbids in so many words.
 var coreMistakes = []string{
@@ -247,16 +251,14 @@ var coreMistakes = []string{
 	"a batch is cut in two",
 }
 
-var measure = flag.Bool("sim.measure", false, "count the seeds that each planted mistake takes, and find small worlds that show it")
-
 // caught is how the simulator tells of a violation.
 var caught = regexp.MustCompile(`(?:seed|kept world) (\d+).*`)
 
 // TestPlantedMistakes builds the simulator with one mistake at a time and expects that it finds
 // a violation: in a world that is kept, or in one of a few hundred others.
 func TestPlantedMistakes(t *testing.T) {
-	if testing.Short() {
-		t.Skip("builds the module once for each mistake")
+	if !*mistakes {
+		t.Skip("builds the module once for each mistake: make mistakes")
 	}
 	root, err := filepath.Abs("../..")
 	if err != nil {

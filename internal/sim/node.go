@@ -215,7 +215,7 @@ func (n *node) settle() {
 	if slices.ContainsFunc(commits, func(c store.Commit) bool { return c.Joined }) {
 		n.w.checkNode(n)
 	} else if len(commits) > 0 {
-		n.w.glance(n)
+		n.w.checkNode(n)
 	}
 	n.mended()
 	n.w.checkReturns(n)

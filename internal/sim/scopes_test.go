@@ -72,7 +72,7 @@ var deepScopes = []scope{
 // replicas is what a third with both clocks would hold.
 func TestExhaustive(t *testing.T) {
 	if testing.Short() {
-		t.Skip("visits 200,000 states")
+		t.Skip("visits 130,000 states")
 	}
 	all := scopes
 	if *deep {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -87,6 +88,7 @@ func TestKept(t *testing.T) {
 			if err := line.Decode(&cfg); err != nil {
 				t.Fatal(err)
 			}
+			demandSteps(t, cfg)
 			showed := strings.TrimSpace(lines.Text()[line.InputOffset():])
 			if _, err := Run(cfg, t.TempDir()); err != nil {
 				t.Errorf("kept world %d, which has shown: %s\n%v\nreplay: go test ./internal/sim -run 'TestKept/%d$' -count=1", number, showed, err, number)
@@ -109,6 +111,7 @@ func TestSeeds(t *testing.T) {
 		worlds[i] = ConfigOf(*first + uint64(i))
 		if *only != "" {
 			worlds[i].Only = strings.Split(*only, ",")
+			demandSteps(t, worlds[i])
 		}
 	}
 	total, failed, err := run(t, worlds)
@@ -120,6 +123,36 @@ func TestSeeds(t *testing.T) {
 	t.Logf("%d forks healed, %d disks rotten, %d ids retired, %d entries over", total.Forks, total.Rot, total.Retired, total.Expired)
 	if count > 50 && min(total.Units, total.Cuts, total.Crashes, total.Checks, total.Forks, total.Rot, total.Retired, total.Expired) == 0 {
 		t.Fatal("the worlds were too kind to prove anything")
+	}
+}
+
+// demandSteps: a step that is not there cannot fail, so a name that says nothing is no replay.
+func demandSteps(t *testing.T, cfg Config) {
+	t.Helper()
+	for _, name := range cfg.Only {
+		if !slices.ContainsFunc(cfg.plan(), func(s step) bool { return s.name() == name }) {
+			t.Fatalf("seed %d has no step %q", cfg.Seed, name)
+		}
+	}
+}
+
+// TestKinds: every kind of step has a name of its own, happens in some world, and somebody carries it out.
+func TestKinds(t *testing.T) {
+	for k := range kinds {
+		if at := slices.Index(kindNames[:], k.String()); k.String() == "" || at != int(k) {
+			t.Errorf("kind %d is called %q, as is kind %d", k, k, at)
+		}
+		seed := uint64(1)
+		for cfg := ConfigOf(seed); cfg.Steps[k] == 0; cfg = ConfigOf(seed) {
+			if seed++; seed > 1000 {
+				t.Fatalf("no world has a step of the kind %v", k)
+			}
+		}
+		cfg := ConfigOf(seed)
+		cfg.Only = []string{step{kind: k}.name()}
+		if _, err := Run(cfg, t.TempDir()); err != nil {
+			t.Errorf("%v alone: %v", k, err)
+		}
 	}
 }
 
@@ -142,13 +175,16 @@ func TestThirdParty(t *testing.T) {
 	}
 }
 
-// replay names the commands that replay a failure: as it was, and with as few steps as it takes. The last
-// line is for testdata/kept.
+// replay names the commands that replay a failure: as it was, and with as few steps as it takes, which may then
+// break something else. The last line is for testdata/kept.
 func replay(t *testing.T, cfg Config) string {
-	const command = "go test ./internal/sim -run 'TestSeeds$' -count=1 -sim.seeds=1 -sim.first="
-	text := fmt.Sprintf("replay: %s%d", command, cfg.Seed)
+	command := fmt.Sprintf("go test ./internal/sim -run 'TestSeeds$' -count=1 -sim.seeds=1 -sim.first=%d", cfg.Seed)
+	text := "replay: " + command
+	if cfg.Only != nil {
+		text += " -sim.only=" + strings.Join(cfg.Only, ",")
+	}
 	if cfg.Only != nil || *tries == 0 {
-		return text + " -sim.only=" + *only
+		return text + "\n" + kept(t, cfg)
 	}
 	small := Shrink(cfg, *tries, func(c Config) bool {
 		_, err := Run(c, t.TempDir())
@@ -159,9 +195,14 @@ func replay(t *testing.T, cfg Config) string {
 		steps = append(steps, s.String())
 	}
 	_, err := Run(small, t.TempDir())
-	kept, jerr := json.Marshal(small)
-	if jerr != nil {
-		t.Fatal(jerr)
+	return fmt.Sprintf("%s\nsmaller: %s -sim.only=%s\n%v\n%s\n%s", text, command, strings.Join(small.Only, ","), err, strings.Join(steps, "\n"), kept(t, small))
+}
+
+// kept is a world as a line of testdata/kept has it.
+func kept(t *testing.T, cfg Config) string {
+	b, err := json.Marshal(cfg)
+	if err != nil {
+		t.Fatal(err)
 	}
-	return fmt.Sprintf("%s\nsmaller: %s%d -sim.only=%s\n%v\n%s\n%s", text, command, cfg.Seed, strings.Join(small.Only, ","), err, strings.Join(steps, "\n"), kept)
+	return string(b)
 }

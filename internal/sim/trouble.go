@@ -67,6 +67,8 @@ func (w *World) take(s step) {
 		n.expire(s.rng)
 	case present:
 		n.present(s.rng)
+	default:
+		w.fail("nobody carries out %s", s.name())
 	}
 }
 
