@@ -29,7 +29,13 @@ the same data in the end, byte for byte. It takes about twenty seconds and leave
 			if err != nil {
 				return err
 			}
-			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
+			// When nobody reads on, as in "demo | head", the write fails in place of the process: there are daemons to stop.
+			signal.Ignore(syscall.SIGPIPE)
+			ends := []os.Signal{os.Interrupt, syscall.SIGTERM}
+			if !signal.Ignored(syscall.SIGHUP) { // as nohup does
+				ends = append(ends, syscall.SIGHUP)
+			}
+			ctx, stop := signal.NotifyContext(cmd.Context(), ends...)
 			defer stop()
 			terminal := c.terminal()
 			if !terminal && !cmd.Flags().Changed("pause") {

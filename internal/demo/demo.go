@@ -37,16 +37,26 @@ type Options struct {
 	Pause time.Duration // after each chapter, to read it
 }
 
-// Run runs the demo. It leaves nothing behind, also when ctx ends. It returns nil only when all
-// exports were equal byte for byte after the heal.
+// errUntold is the reason for the end when nobody reads the story any more.
+var errUntold = errors.New("the story cannot be told")
+
+// Run runs the demo. It leaves nothing behind, also when ctx ends or Out takes no more. It returns nil only
+// when all exports were equal byte for byte after the heal.
 func Run(ctx context.Context, opts Options) (err error) {
-	s := &story{tell: teller{out: opts.Out, color: opts.Color}, pause: opts.Pause}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	untold := func(err error) { cancel(fmt.Errorf("%w: %w", errUntold, err)) }
+	s := &story{tell: teller{out: opts.Out, color: opts.Color, failed: untold}, pause: opts.Pause}
 	dir, err := os.MkdirTemp("", "anabranch-demo-*")
 	if err != nil {
 		return fmt.Errorf("no place for the data of the demo, TMPDIR can name one: %w", err)
 	}
 	defer func() {
 		s.stop()
+		// Whatever else failed then did so because the daemons were stopped.
+		if cause := context.Cause(ctx); errors.Is(cause, errUntold) {
+			err = cause
+		}
 		err = errors.Join(err, os.RemoveAll(dir))
 	}()
 	began := time.Now()

@@ -12,6 +12,7 @@ type teller struct {
 	out      io.Writer
 	color    bool
 	chapters int
+	failed   func(error) // is told of each write that failed; what is told after that is lost
 }
 
 const (
@@ -30,10 +31,16 @@ func (t *teller) paint(code, text string) string {
 
 func (t *teller) chapter(text string) {
 	t.chapters++
-	fmt.Fprintf(t.out, "\n%s\n", t.paint(bold, fmt.Sprintf("%d. %s", t.chapters, text)))
+	t.print("\n%s\n", t.paint(bold, fmt.Sprintf("%d. %s", t.chapters, text)))
 }
 
-func (t *teller) line(format string, args ...any) { fmt.Fprintf(t.out, "   "+format+"\n", args...) }
+func (t *teller) line(format string, args ...any) { t.print("   "+format+"\n", args...) }
+
+func (t *teller) print(format string, args ...any) {
+	if _, err := fmt.Fprintf(t.out, format, args...); err != nil {
+		t.failed(err)
+	}
+}
 
 func (t *teller) good(format string, args ...any) {
 	t.line("%s", t.paint(green, fmt.Sprintf(format, args...)))
