@@ -190,10 +190,13 @@ func TestCostOfFresh(t *testing.T) {
 	if b.staged != 100_000 || b.flip.Streamed.Len() != 100_000 {
 		t.Errorf("%d staged", b.staged)
 	}
+	if l.downBytes > 64*100_000 {
+		t.Error("want at most 64 bytes for an entry")
+	}
 }
 
 // TestCostOfClocks: engines whose clocks have thousands of components tell each other those that
-// differ, and what a healthy pair says in an hour is little.
+// differ.
 func TestCostOfClocks(t *testing.T) {
 	st := func(self crdt.ReplicaID) Status {
 		s := Status{Replica: self, Clock: crdt.VersionVector{self: 1}, Runs: delta.Runs{}, OwnRuns: []delta.Run{{First: 1, Nonce: 1}}}
