@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -179,8 +180,51 @@ func counters() Type {
 	}
 }
 
+// nested is a map that holds a set and a counter, and is deleted with what is in it, as far as it was seen. The counter's cells
+// stay: only who counts may kill them.
+func nested() Type {
+	object := crdt.Object(crdt.Map, "m")
+	tag, visits := object.Field("tags").Leaf(crdt.Set).Member("x"), object.Field("visits").Leaf(crdt.Counter)
+	return Type{
+		Draw: func(rng *rand.Rand) Op {
+			switch rng.IntN(3) {
+			case 0:
+				return Op{Name: "delete", Do: func(tx *Tx) error { tx.KillAll(object); return nil }}
+			case 1:
+				return one("count", nil, visits, func(live []crdt.Entry, at crdt.Dot, t crdt.Timestamp) (crdt.Edit, error) {
+					return crdt.Increment(live, visits, at, t, 1)
+				})
+			}
+			then := rng.IntN(4) == 0
+			return Op{Name: fmt.Sprint("add, then delete: ", then), Args: !then, Do: func(tx *Tx) error {
+				at, t := tx.Next()
+				err := tx.Edit(crdt.Add(tx.Live(tag), tag, at, t))
+				if then {
+					tx.KillAll(object)
+				}
+				return err
+			}}
+		},
+		Read: func(s crdt.State) (string, error) {
+			v, err := crdt.CounterValue(s.At(visits))
+			return fmt.Sprint(crdt.Visible(crdt.Set, s.At(tag)), v), err
+		},
+		Want: func(h History) string {
+			counted := 0
+			for _, d := range h {
+				if d.Name == "count" {
+					counted++
+				}
+			}
+			return fmt.Sprint(some(h, func(i int) bool {
+				return h[i].Args == true && !some(h, func(j int) bool { return h[j].Name != "count" && h[j].Args != true && h.Sees(j, i) })
+			}), counted)
+		},
+	}
+}
+
 func TestTypes(t *testing.T) {
-	for name, typ := range map[string]Type{"set": sets(), "register": registers(), "flag": flags(), "counter": counters()} {
+	for name, typ := range map[string]Type{"set": sets(), "register": registers(), "flag": flags(), "counter": counters(), "map": nested()} {
 		t.Run(name, func(t *testing.T) {
 			Run(t, typ, Config{Seeds: 200})
 		})
@@ -247,12 +291,60 @@ func TestMistakesAreCaught(t *testing.T) {
 			return tx.Edit(crdt.Enable(nil, flag, at, t))
 		}), "the next dot is"},
 		"a reader that counts entries": {forgetful, "the specification says"},
-		"a reader that looks at more than the state": {func() Type {
+		"a reader that keeps something": {func() Type {
 			typ, n := flags(), 0
 			typ.Want = nil
 			typ.Read = func(crdt.State) (string, error) { n++; return fmt.Sprint(n), nil }
 			return typ
-		}(), "another replica with the same state"},
+		}(), "when it is asked again"},
+		"an operation that keeps something": {func() Type {
+			n := 0
+			typ := edits(sets(), func(tx *Tx, op Op) error {
+				if n++; n%7 == 0 {
+					return nil
+				}
+				return op.Do(tx)
+			})
+			typ.Want = nil
+			return typ
+		}(), "when it is asked again"},
+		"a reader that counts what is dead": {func() Type {
+			typ := flags()
+			typ.Want = nil
+			typ.Read = func(s crdt.State) (string, error) {
+				n := uint64(0)
+				for _, seq := range s.Clock {
+					n += seq
+				}
+				return fmt.Sprint(n), nil
+			}
+			return typ
+		}(), "under a later clock"},
+		"a reader that depends on the way": {func() Type {
+			typ := registers()
+			typ.Read = func(s crdt.State) (string, error) { return fmt.Sprint(len(s.Live) > 1), nil }
+			typ.Want = func(h History) string { return fmt.Sprint(len(h) > 1 && h.Concurrent(0, 1)) }
+			return typ
+		}(), "the specification says"},
+		"one who settles what others see": {func() Type {
+			typ := sets()
+			typ.Want = nil
+			typ.Settle = func(tx *Tx) error {
+				at := tx.Live(set.Member("x"))
+				if len(at) == 0 || at[0].Dot.Replica == tx.Replica() {
+					return nil
+				}
+				return tx.Edit(crdt.Remove(at, nil))
+			}
+			return typ
+		}(), "before it settled"},
+		"a panic": {edits(sets(), func(tx *Tx, op Op) error {
+			if n := len(tx.State().Live); n > 1 {
+				panic(n)
+			}
+			return op.Do(tx)
+		}), "panic: 2"},
+		"no reader": {Type{Draw: sets().Draw}, "at least Draw and Read"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for seed := range uint64(200) {
@@ -260,13 +352,45 @@ func TestMistakesAreCaught(t *testing.T) {
 				if err == nil {
 					continue
 				}
-				if !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), "replay: crdttest.Config") {
+				replays := strings.Contains(err.Error(), "replay: crdttest.Run") || strings.Contains(c.want, "again") || strings.Contains(c.want, "at least")
+				if !strings.Contains(err.Error(), c.want) || !replays {
 					t.Errorf("fails for another reason: %v", err)
 				}
 				return
 			}
 			t.Error("not caught")
 		})
+	}
+}
+
+// failing is a test of which we see whether it fails.
+type failing struct {
+	testing.TB
+	told string
+}
+
+func (f *failing) Helper() {}
+
+func (f *failing) Fatalf(format string, args ...any) {
+	f.told = fmt.Sprintf(format, args...)
+	runtime.Goexit()
+}
+
+// TestNothingTested: operations that do nothing, that are all refused, and a reader who sees nothing, are no test.
+func TestNothingTested(t *testing.T) {
+	idle, refused, blind := flags(), flags(), flags()
+	idle.Draw = func(*rand.Rand) Op { return Op{Name: "nothing", Do: func(*Tx) error { return nil }} }
+	refused.Draw = func(*rand.Rand) Op { return Op{Name: "refused", Do: func(*Tx) error { return ErrRefused }} }
+	blind.Want, blind.Read = nil, func(crdt.State) (string, error) { return "", nil }
+	for name, typ := range map[string]Type{"idle": idle, "refused": refused, "blind": blind} {
+		f, done := &failing{TB: t}, make(chan struct{})
+		go func() {
+			defer close(done)
+			Run(f, typ, Config{Seeds: 3})
+		}()
+		if <-done; !strings.Contains(f.told, "nothing was tested") {
+			t.Errorf("%s: %q", name, f.told)
+		}
 	}
 }
 

@@ -1,10 +1,13 @@
 package crdttest
 
 import (
+	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"testing"
@@ -40,26 +43,46 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// Run tries the type with one seed after the other, and fails t with the first failure, made smaller.
+// Run tries the type with one seed after the other, and fails t with the first failure, made smaller. It also
+// fails t if nothing that was done could be seen.
 func Run(t testing.TB, typ Type, cfg Config) {
 	t.Helper()
 	cfg = cfg.withDefaults()
+	seen := map[string]bool{}
 	for seed := range cfg.Seeds {
 		one := cfg
 		one.First, one.Seeds = cfg.First+seed, 1
-		if err := Try(typ, one); err != nil {
+		w, err := try(typ, one)
+		if err != nil {
 			t.Fatal(err)
 		}
+		for _, value := range w.reads {
+			seen[value] = true
+		}
+	}
+	if len(seen) < 2 && cfg.Only == nil {
+		t.Fatalf("whatever was done, readers saw %q: nothing was tested", slices.Collect(maps.Keys(seen)))
 	}
 }
 
 // Try does one run, with the seed First, and returns what went wrong in its smallest case that was
 // found, with what happened in it, or nil.
 func Try(typ Type, cfg Config) error {
-	cfg = cfg.withDefaults()
-	_, err := run(typ, cfg)
+	_, err := try(typ, cfg.withDefaults())
+	return err
+}
+
+func try(typ Type, cfg Config) (*world, error) {
+	if typ.Draw == nil || typ.Read == nil {
+		return nil, errors.New("crdttest: a Type has at least Draw and Read")
+	}
+	w, err := run(typ, cfg)
+	if again, errAgain := run(typ, cfg); fmt.Sprint(errAgain) != fmt.Sprint(err) || !w.equal(again) {
+		return nil, fmt.Errorf("seed %d: the type does not do and show the same when it is asked again, so nothing can be said of it "+
+			"(a clock, randomness, the order of a map, or something that it keeps):\n%v\nand then:\n%v", cfg.First, outcome(w, err), outcome(again, errAgain))
+	}
 	if err == nil {
-		return nil
+		return w, nil
 	}
 	only := cfg.Only
 	if only == nil {
@@ -82,9 +105,15 @@ func Try(typ Type, cfg Config) error {
 		}
 	}
 	cfg.Only = only
-	told, err := run(typ, cfg)
-	return fmt.Errorf("%w\n%s\nreplay: crdttest.Config{First: %d, Seeds: 1, Steps: %d, Replicas: %d, Only: %#v}",
-		err, strings.Join(told, "\n"), cfg.First, cfg.Steps, cfg.Replicas, cfg.Only)
+	w, err = run(typ, cfg)
+	return nil, fmt.Errorf("%w\n%s\nreplay: crdttest.Run(t, …, crdttest.Config{First: %d, Seeds: 1, Steps: %d, Replicas: %d, Only: %#v})%s",
+		err, strings.Join(w.told, "\n"), cfg.First, cfg.Steps, cfg.Replicas, cfg.Only, w.stack)
+}
+
+// outcome is what the end of a run looked like.
+func outcome(w *world, err error) string {
+	told := w.told[max(0, len(w.told)-5):]
+	return fmt.Sprintf("%s\n  %v", strings.Join(told, "\n"), cmp.Or(err, errors.New("all well")))
 }
 
 // replica is one copy and what has not arrived at it yet.
@@ -104,14 +133,31 @@ type world struct {
 	replicas []*replica
 	units    []delta.Unit
 	history  History
-	unitOf   []int // by operation, the number of its unit, or -1
-	reads    map[string]string
+	last     []crdt.Dot        // by operation, what covers it
+	reads    map[string]string // by clock
 	told     []string
+	stack    string // of a panic
 	ids      uint64
 }
 
-func run(typ Type, cfg Config) (told []string, err error) {
-	w := &world{typ: typ, cfg: cfg, reads: map[string]string{}}
+// equal reports whether the same was done and seen.
+func (w *world) equal(o *world) bool {
+	return slices.Equal(w.told, o.told) && maps.Equal(w.reads, o.reads) && slices.EqualFunc(w.units, o.units, func(a, b delta.Unit) bool {
+		return bytes.Equal(delta.AppendUnit(nil, a), delta.AppendUnit(nil, b))
+	})
+}
+
+func run(typ Type, cfg Config) (w *world, err error) {
+	w = &world{typ: typ, cfg: cfg, reads: map[string]string{}}
+	at := "at the beginning"
+	defer func() {
+		if p := recover(); p != nil {
+			w.stack, err = "\n"+string(debug.Stack()), fmt.Errorf("panic: %v", p)
+		}
+		if err != nil {
+			err = fmt.Errorf("seed %d, %s: %w", cfg.First, at, err)
+		}
+	}()
 	for range cfg.Replicas {
 		w.add(crdt.NewState())
 	}
@@ -120,14 +166,13 @@ func run(typ Type, cfg Config) (told []string, err error) {
 			continue
 		}
 		rng := rand.New(rand.NewPCG(cfg.First, uint64(i))) // of its own: the step stays what it is without the others
+		at = fmt.Sprint("step ", i)
 		if err := w.step(rng); err != nil {
-			return w.told, fmt.Errorf("seed %d, step %d: %w", cfg.First, i, err)
+			return w, err
 		}
 	}
-	if err := w.end(); err != nil {
-		return w.told, fmt.Errorf("seed %d, at the end: %w", cfg.First, err)
-	}
-	return nil, nil
+	at = "at the end"
+	return w, w.end()
 }
 
 func (w *world) add(s crdt.State) *replica {
@@ -206,10 +251,13 @@ func (w *world) commit(r *replica, time crdt.Timestamp, do func(*Tx) error, done
 		}
 	}
 	if !tx.changes() {
-		if done != nil { // it counts for the specification: it may have looked for something and found nothing
-			w.history, w.unitOf = append(w.history, *done), append(w.unitOf, -1)
+		if done == nil {
+			return nil
 		}
-		return nil
+		// It counts for the specification: it may have looked for something and found nothing. Others have seen it
+		// once they see the next change of this replica.
+		w.history, w.last = append(w.history, *done), append(w.last, crdt.Dot{Replica: r.id, Seq: at + 1})
+		return w.check(r)
 	}
 	u := tx.unit
 	u.Deps = crdt.VersionVector{}
@@ -229,17 +277,14 @@ func (w *world) commit(r *replica, time crdt.Timestamp, do func(*Tx) error, done
 		}
 	}
 	if done != nil {
-		w.history, w.unitOf = append(w.history, *done), append(w.unitOf, len(w.units)-1)
+		w.history, w.last = append(w.history, *done), append(w.last, crdt.Dot{Replica: r.id, Seq: u.Last})
 	}
 	return w.hear(r, u)
 }
 
-// seen reports whether r has seen an operation: its unit, or, if it did nothing, all that it had seen.
+// seen reports whether r has seen an operation.
 func (w *world) seen(r *replica, op int) bool {
-	if n := w.unitOf[op]; n >= 0 {
-		return r.state.Clock.Covers(crdt.Dot{Replica: w.units[n].Origin, Seq: w.units[n].Last})
-	}
-	return w.history[op].Replica == r.id
+	return w.history[op].Replica == r.id || r.state.Clock.Covers(w.last[op])
 }
 
 func (w *world) mayTravel(u delta.Unit) error {
@@ -282,18 +327,30 @@ func (w *world) moved(r *replica) error {
 		return nil
 	}
 	before := len(w.units)
+	read, err := w.typ.Read(r.state.Clone())
+	if err != nil {
+		return fmt.Errorf("%s: read: %w", r.name, err)
+	}
 	var time crdt.Timestamp = 1
 	for _, e := range r.state.Live {
 		time = max(time, e.Time+1)
 	}
 	settle := w.typ.Settle
 	w.typ.Settle = nil // once, behind each change
-	err := w.commit(r, time, settle, nil)
+	err = w.commit(r, time, settle, nil)
 	w.typ.Settle = settle
-	if err == nil && len(w.units) > before {
-		w.tell("%s settles", r.name)
+	if err != nil || len(w.units) == before {
+		return err
 	}
-	return err
+	w.tell("%s settles", r.name)
+	settled, err := w.typ.Read(r.state.Clone())
+	if err == nil && settled != read {
+		err = fmt.Errorf("reads %q, and %q before it settled", settled, read)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", r.name, err)
+	}
+	return nil
 }
 
 func (w *world) check(r *replica) error {
@@ -320,6 +377,11 @@ func (w *world) check(r *replica) error {
 		return fmt.Errorf("reads %q, and another replica with the same state read %q", got, before)
 	}
 	w.reads[key.String()] = got
+	later := r.state.Clone()
+	later.Clock[^r.id]++
+	if again, err := w.typ.Read(later); err != nil || again != got {
+		return fmt.Errorf("reads %q, and with the same live entries under a later clock %q (%v)", got, again, err)
+	}
 	if w.typ.Want == nil {
 		return nil
 	}
@@ -355,7 +417,7 @@ func (w *world) liveAt(clock crdt.VersionVector) map[crdt.Dot]crdt.Entry {
 			continue
 		}
 		for _, k := range u.Kills {
-			maps.DeleteFunc(live, func(d crdt.Dot, _ crdt.Entry) bool { return slices.Contains(k.Dots, d) })
+			maps.DeleteFunc(live, func(_ crdt.Dot, e crdt.Entry) bool { return k.Removes(e) })
 		}
 	}
 	return live

@@ -1,7 +1,9 @@
 package crdttest
 
 import (
+	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 
@@ -9,25 +11,26 @@ import (
 	"github.com/anabranchdb/anabranch/delta"
 )
 
-// Type is the type that is tested. Its functions are called by one goroutine at a time, and may only use
-// what they are given: no clock, no other randomness.
+// Type is the type that is tested. Its functions are called by one goroutine at a time, for many runs, and may
+// only use what they are given: no clock, no other randomness, nothing that they keep from one call to the next.
 type Type struct {
 	// Draw returns an operation that a replica does next.
 	Draw func(rng *rand.Rand) Op
-	// Read returns what a reader of s sees, as text. It must not change s.
+	// Read returns what a reader of s sees, as text: it follows from the live entries alone. It must not change s.
 	Read func(s crdt.State) (string, error)
-	// Want, if not nil, returns what a reader sees who has seen h, from the specification of the type.
+	// Want, if not nil, returns what a reader sees who has seen h, from the specification of the type. Without
+	// it all that is shown is that replicas agree, on something wrong perhaps.
 	Want func(h History) string
 	// Settle, if not nil, is done by a replica after every change, its own or another's: what only it may
-	// kill and nobody needs.
+	// kill and nobody needs. A reader sees no difference.
 	Settle func(tx *Tx) error
 }
 
 // Op is one operation: atomic, whatever it edits.
 type Op struct {
-	// Name says what is done, and with what: it is printed in failures and compared by Want.
+	// Name says what is done, and with what. It is printed in failures; Want may look at it.
 	Name string
-	// Args is for Want alone.
+	// Args is for Want.
 	Args any
 	// Do edits. An error aborts the operation, which then has not happened; it is a failure unless it
 	// is ErrRefused.
@@ -35,7 +38,7 @@ type Op struct {
 }
 
 // ErrRefused is returned by an Op that cannot be done where it was tried.
-var ErrRefused = fmt.Errorf("crdttest: the operation is refused")
+var ErrRefused = errors.New("crdttest: the operation is refused")
 
 // Tx is what an operation works on: the state of one replica with the operation's own edits on it.
 type Tx struct {
@@ -47,8 +50,8 @@ type Tx struct {
 // Replica returns the id of the replica.
 func (t *Tx) Replica() crdt.ReplicaID { return t.unit.Origin }
 
-// State returns the state. It is shared and must not be written.
-func (t *Tx) State() crdt.State { return t.state }
+// State returns a copy of the state.
+func (t *Tx) State() crdt.State { return t.state.Clone() }
 
 // Live returns what is live at p, newest first.
 func (t *Tx) Live(p crdt.Path) []crdt.Entry { return t.state.At(p) }
@@ -83,7 +86,7 @@ func (t *Tx) Edit(e crdt.Edit) error {
 	var others []crdt.Dot
 	for _, d := range e.Kill {
 		delete(t.state.Live, d)
-		if d.Replica != t.unit.Origin || d.Seq < t.unit.First {
+		if !t.added(d) {
 			others = append(others, d)
 			continue
 		}
@@ -100,6 +103,30 @@ func (t *Tx) Edit(e crdt.Edit) error {
 	}
 	return nil
 }
+
+// KillAll kills all that is live at and below p, but for entries that only their owner may kill: as a delete of
+// an object, or of a field with all that is in it, does (see delta.Kill).
+func (t *Tx) KillAll(p crdt.Path) {
+	k := delta.Kill{Prefix: p, Clock: t.state.Clock.Clone()}
+	before := len(t.state.Live)
+	maps.DeleteFunc(t.state.Live, func(_ crdt.Dot, e crdt.Entry) bool { return k.Removes(e) })
+	seen := len(t.state.Live) < before
+	own := func(e crdt.Entry) bool { return p.Contains(e.Path) && !e.Kind.NamedOnly() }
+	for _, e := range t.unit.Entries {
+		if own(e) {
+			delete(t.state.Live, e.Dot)
+		}
+	}
+	t.unit.Entries = slices.DeleteFunc(t.unit.Entries, own)
+	if !seen {
+		return
+	}
+	t.unit.Kills = append(t.unit.Kills, k)
+	t.unit.Last = max(t.unit.Last, t.unit.First)
+}
+
+// added reports whether d is of this operation.
+func (t *Tx) added(d crdt.Dot) bool { return d.Replica == t.unit.Origin && d.Seq >= t.unit.First }
 
 // changes reports whether the operation did anything.
 func (t *Tx) changes() bool { return len(t.unit.Entries)+len(t.unit.Kills) > 0 }
