@@ -361,7 +361,11 @@ func (n *Namespace) fail(err error) {
 // never read as absence (I6).
 func (n *Namespace) noteDamage(err error) error {
 	if isDamage(err) && n.failed.Load() == nil {
-		n.fail(fmt.Errorf("%w: namespace %q is set aside: %w", ErrDamaged, n.name, err))
+		why := err
+		if !errors.Is(err, ErrDamaged) {
+			why = fmt.Errorf("%w: %w", ErrDamaged, err)
+		}
+		n.fail(fmt.Errorf("namespace %q is set aside: %w", n.name, why))
 		n.setAside()
 	}
 	return err

@@ -82,7 +82,8 @@ const (
 	EventRedo EventKind = "redo"
 	// EventFailed: the datastore cannot be written any more; only a fresh Open can.
 	EventFailed EventKind = "failed"
-	// EventDatastore: the datastore reports trouble that it copes with.
+	// EventDatastore: the datastore reports trouble that it copes with, or a damaged file: what needs it
+	// fails on its own.
 	EventDatastore EventKind = "datastore"
 )
 
@@ -165,11 +166,7 @@ func (e PebbleEvent) event() Event {
 	if e.Kind == PebbleLog || e.Kind == PebbleFatal {
 		kind = EventFailed
 	}
-	detail := string(e.Kind) + ": " + e.Text
-	if e.Err != nil {
-		detail += ": " + e.Err.Error()
-	}
-	return Event{Kind: kind, Detail: detail}
+	return Event{Kind: kind, Detail: string(e.Kind) + ": " + e.Text}
 }
 
 // newReplicaID draws an id. It never returns the zero id.

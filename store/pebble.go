@@ -5,12 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"math/rand/v2"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -329,12 +327,12 @@ func (b *PebbleBackend) FreeBytes() (uint64, error) {
 // listener passes on what an operator wants to know of Pebble's events.
 func (b *PebbleBackend) listener() *pebble.EventListener {
 	return &pebble.EventListener{
-		BackgroundError: func(err error) { b.event(PebbleEvent{Kind: PebbleBackground, Err: err, Text: err.Error()}) },
+		BackgroundError: func(err error) { b.event(PebbleEvent{Kind: PebbleBackground, Err: err, Text: brief(err)}) },
 		DataCorruption: func(i pebble.DataCorruptionInfo) {
-			b.event(PebbleEvent{Kind: PebbleCorrupt, Err: i.Details, Text: i.String()})
+			b.event(PebbleEvent{Kind: PebbleCorrupt, Err: i.Details, Text: corruption(i)})
 		},
 		WriteStallBegin: func(i pebble.WriteStallBeginInfo) { b.event(PebbleEvent{Kind: PebbleStall, Text: i.Reason}) },
-		WriteStallEnd:   func() { b.event(PebbleEvent{Kind: PebbleResume}) },
+		WriteStallEnd:   func() { b.event(PebbleEvent{Kind: PebbleResume, Text: "writes go on"}) },
 		WALCreated: func(i pebble.WALCreateInfo) {
 			if i.Err != nil { // Pebble dies of it, and only says that a mutex was not locked
 				b.event(PebbleEvent{Kind: PebbleFatal, Err: i.Err, Text: i.String()})
@@ -350,7 +348,7 @@ func (pebbleLogger) Infof(string, ...any) {}
 
 func (l pebbleLogger) Errorf(format string, args ...any) {
 	err := fmt.Errorf(format, args...)
-	l.b.event(PebbleEvent{Kind: PebbleBackground, Err: err, Text: err.Error()})
+	l.b.event(PebbleEvent{Kind: PebbleBackground, Err: err, Text: brief(err)})
 }
 
 // Fatalf must not return: Pebble would go on with state that contradicts its files. It panics
@@ -358,50 +356,16 @@ func (l pebbleLogger) Errorf(format string, args ...any) {
 func (l pebbleLogger) Fatalf(format string, args ...any) {
 	err := fmt.Errorf("store: pebble: "+format, args...)
 	_ = l.b.fail(err)
-	l.b.event(PebbleEvent{Kind: PebbleFatal, Err: err, Text: err.Error()})
+	l.b.event(PebbleEvent{Kind: PebbleFatal, Err: err, Text: brief(err)})
 	panic(err)
 }
 
 // diskFull holds up all writes for a moment, since Pebble repeats a failed flush without a pause.
 func (b *PebbleBackend) diskFull() {
-	b.event(PebbleEvent{Kind: PebbleFull, Err: ErrDiskFull, Text: b.dir})
+	b.event(PebbleEvent{Kind: PebbleFull, Err: ErrDiskFull, Text: "no space left for " + b.dir})
 	if b.opts.DiskFull != nil {
 		b.opts.DiskFull()
 		return
 	}
 	time.Sleep(fullDiskBackOff)
-}
-
-// pebbleAbsent returns nil if err says that there is no such key.
-func pebbleAbsent(err error) error {
-	if errors.Is(err, pebble.ErrNotFound) {
-		return nil
-	}
-	return pebbleError("get", err)
-}
-
-// pebbleError makes Pebble's errors ours.
-func pebbleError(doing string, err error) error {
-	switch {
-	case err == nil:
-		return nil
-	case pebble.IsCorruptionError(err):
-		return fmt.Errorf("store: %s: %w: %w", doing, ErrDamaged, err)
-	case vfs.IsNoSpaceError(err), errors.Is(err, syscall.EDQUOT):
-		return fmt.Errorf("store: %s: %w: %w", doing, ErrDiskFull, err)
-	}
-	return fmt.Errorf("store: %s: %w", doing, err)
-}
-
-// openError is pebbleError for Open, where it is damage when a file that the manifest names is not there,
-// and when files contradict each other: all that the operating system did not refuse.
-func openError(err error) error {
-	var refused syscall.Errno
-	switch {
-	case errors.Is(err, ErrLayout), errors.Is(err, ErrDamaged), errors.Is(err, ErrLocked):
-		return fmt.Errorf("store: open: %w", err)
-	case errors.Is(err, fs.ErrNotExist), !errors.As(err, &refused):
-		return fmt.Errorf("store: open: %w: %w", ErrDamaged, err)
-	}
-	return pebbleError("open", err)
 }

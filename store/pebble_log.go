@@ -45,7 +45,7 @@ func (f logFS) Unwrap() FS { return f.FS }
 // logFailed keeps the first failure.
 func (b *PebbleBackend) logFailed(err error) {
 	err = b.fail(pebbleError("log", err))
-	b.event(PebbleEvent{Kind: PebbleLog, Err: err, Text: err.Error()})
+	b.event(PebbleEvent{Kind: PebbleLog, Err: err, Text: brief(err)})
 }
 
 // logFile is a file of the log. No write ever follows one that failed.

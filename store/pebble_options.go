@@ -45,8 +45,8 @@ const (
 // PebbleEvent is something that an operator wants to know.
 type PebbleEvent struct {
 	Kind PebbleEventKind
-	Err  error // nil for stalls
-	Text string
+	Err  error  // nil for stalls
+	Text string // one line, which tells of Err too
 }
 
 // cacheBytes returns the size of the cache. Pebble accounts memtables to the cache too: two of

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -271,6 +272,8 @@ func TestPebbleDamage(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	// One line: the file and what is wrong with it, and where in Pebble that was found is not told.
+	brief := regexp.MustCompile(`\Astore: damaged: get: [^ ]*[0-9]+\.sst: [^\n:]*(: [^\n:]*)?\z`)
 	err = func() error {
 		b, err := store.OpenPebble(dir, store.PebbleOptions{Event: ev.add})
 		if err != nil {
@@ -295,6 +298,11 @@ func TestPebbleDamage(t *testing.T) {
 			switch {
 			case errors.Is(err1, store.ErrDamaged) && errors.Is(err2, store.ErrDamaged):
 				damaged++
+				for _, err := range []error{err1, err2} {
+					if !brief.MatchString(err.Error()) {
+						t.Fatalf("Get(%q) tells %q", key, err)
+					}
+				}
 			case err1 != nil || err2 != nil || string(v1) != values[n] || string(v2) != values[n]:
 				t.Fatalf("Get(%q) = %.20q, %v and %.20q, %v", key, v1, err1, v2, err2)
 			}
@@ -309,6 +317,11 @@ func TestPebbleDamage(t *testing.T) {
 	}
 	if !ev.has(store.PebbleCorrupt) {
 		t.Error("no event tells of it")
+	}
+	for _, e := range ev.all { // an event of a flush or a compaction tells the same
+		if !brief.MatchString("store: damaged: get: " + e.Text) {
+			t.Errorf("the event %s tells %q", e.Kind, e.Text)
+		}
 	}
 }
 

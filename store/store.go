@@ -97,7 +97,7 @@ func Open(opts Options) (s *Store, err error) {
 		}
 		disk, err := s.opts.OpenBackend(s.opts.Dir)
 		if err != nil {
-			return s, fmt.Errorf("store: %s: %w", s.opts.Dir, err)
+			return s, err
 		}
 		s.disk = disk
 	}

@@ -269,7 +269,7 @@ func wrapError(doing string, err error) error {
 	case err == nil:
 		return nil
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
-		return fmt.Errorf("store: %s: %w: %w", doing, ErrDiskFull, err)
+		return fmt.Errorf("%w: %s: %w", ErrDiskFull, doing, err)
 	}
 	return fmt.Errorf("store: %s: %w", doing, err)
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"runtime"
+	"strings"
 	"syscall"
 
 	"github.com/anabranchdb/anabranch/store"
@@ -44,6 +45,15 @@ func explain(kind, cause error, format string, args ...any) error {
 // secondDaemon is what somebody needs who starts a second daemon without a thought.
 const secondDaemon = "a second daemon on this host needs a data directory and addresses of its own, as in --data-dir DIR --http 127.0.0.1:7710 --listen /ip4/0.0.0.0/tcp/7711"
 
+// why returns what err tells beyond its kinds, in one line.
+func why(err error, kinds ...error) string {
+	text := strings.ReplaceAll(err.Error(), "\n", "; ")
+	for _, kind := range kinds {
+		text = strings.TrimPrefix(text, kind.Error()+": ")
+	}
+	return text
+}
+
 // explainDataDir says what to do about a data directory that cannot be opened.
 func explainDataDir(dir string, err error) error {
 	switch {
@@ -52,15 +62,15 @@ func explainDataDir(dir string, err error) error {
 	case errors.Is(err, store.ErrLayout):
 		return explain(ErrDataDirVersion, err, "a newer version of anabranch wrote the data directory %s: use that version, or another --data-dir", dir)
 	case errors.Is(err, store.ErrDamaged), errors.Is(err, p2p.ErrIdentity):
-		return explain(ErrDataDirDamaged, err, "the data directory %s is damaged (%v): move it away and start again, then this daemon joins its cluster as a new replica; keep it if no other daemon has its data", dir, err)
+		return explain(ErrDataDirDamaged, err, "the data directory %s is damaged (%v): move it away and start again, then this daemon joins its cluster as a new replica; keep it if no other daemon has its data", dir, why(err, store.ErrDamaged, p2p.ErrIdentity))
 	case errors.Is(err, fs.ErrPermission):
-		return explain(fs.ErrPermission, err, "no permission for the data directory %s (%v): give it to the user of this process, or name another with --data-dir", dir, err)
+		return explain(fs.ErrPermission, err, "no permission for the data directory %s (%v): give it to the user of this process, or name another with --data-dir", dir, why(err))
 	case errors.Is(err, syscall.EROFS):
-		return explain(syscall.EROFS, err, "the data directory %s is on a file system that is read-only (%v): mount it writable (after an error of the disk, look at the disk first), or name another with --data-dir", dir, err)
+		return explain(syscall.EROFS, err, "the data directory %s is on a file system that is read-only (%v): mount it writable (after an error of the disk, look at the disk first), or name another with --data-dir", dir, why(err))
 	case errors.Is(err, store.ErrDiskFull):
-		return explain(store.ErrDiskFull, err, "there is no space left for the data directory %s (%v): make room on that file system; nothing that was acknowledged is lost", dir, err)
+		return explain(store.ErrDiskFull, err, "there is no space left for the data directory %s (%v): make room on that file system; nothing that was acknowledged is lost", dir, why(err, store.ErrDiskFull))
 	case errors.Is(err, syscall.EIO):
-		return explain(syscall.EIO, err, "the disk under the data directory %s fails (%v): look at the disk; put the directory, as far as it can be copied, on another one, or start with an empty one that joins the cluster", dir, err)
+		return explain(syscall.EIO, err, "the disk under the data directory %s fails (%v): look at the disk; put the directory, as far as it can be copied, on another one, or start with an empty one that joins the cluster", dir, why(err))
 	}
 	return fmt.Errorf("cannot open the data directory %s: %w", dir, err)
 }
