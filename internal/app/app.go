@@ -252,6 +252,9 @@ func (a *App) startNode(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if made { // told at once: it stays when the start fails
+		a.log.Info("made a new cluster key: a daemon joins this cluster when this file is copied into its data directory before its first start", "file", a.cfg.KeyFile())
+	}
 	opts := p2p.DefaultOptions()
 	opts.ClusterKey = key
 	if opts.Identity, err = p2p.LoadOrCreateIdentity(a.cfg.DataDir); err == nil && a.store.Copied() {
@@ -290,9 +293,6 @@ func (a *App) startNode(ctx context.Context) error {
 	a.node = node
 	a.steps.add("cluster", func(context.Context) error { return node.Close() })
 	a.log.Info("listening for other daemons", "peer_id", node.PeerID(), "addresses", listening(node))
-	if made {
-		a.log.Info("made a new cluster key: a daemon joins this cluster when this file is copied into its data directory before its first start", "file", a.cfg.KeyFile())
-	}
 	return nil
 }
 
