@@ -55,7 +55,7 @@ func (a *App) Start(ctx context.Context) (err error) {
 			err = errors.Join(err, a.steps.unwind(context.WithoutCancel(ctx)))
 		}
 	}()
-	api, server, err := a.startHTTP(ctx)
+	api, server, addr, err := a.startHTTP(ctx)
 	if err != nil {
 		return err
 	}
@@ -76,6 +76,7 @@ func (a *App) Start(ctx context.Context) (err error) {
 		api.Drain()
 		return a.finishRequests(ctx, server)
 	})
+	a.tellAPI(addr)
 	a.log.Info("ready", "version", a.version, "data_dir", a.cfg.DataDir)
 	return nil
 }
@@ -118,11 +119,11 @@ func (a *App) fail(err error) {
 }
 
 // startHTTP listens and answers from here on, with 503 until the store is attached: a start that
-// recovers much is seen as alive.
-func (a *App) startHTTP(ctx context.Context) (*httpapi.Handler, *http.Server, error) {
+// recovers much is seen as alive. The log tells the address when the rest has started too: see tellAPI.
+func (a *App) startHTTP(ctx context.Context) (*httpapi.Handler, *http.Server, net.Addr, error) {
 	ln, err := listenHTTP(ctx, a.cfg)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	log := a.log.With("component", "http")
 	api := httpapi.New(httpapi.Options{Version: a.version, Hosts: a.cfg.HTTPHosts, Log: log})
@@ -138,19 +139,23 @@ func (a *App) startHTTP(ctx context.Context) (*httpapi.Handler, *http.Server, er
 		serving.Wait()
 		return err
 	})
-	a.log.Info("HTTP API", "address", apiAddress(ln))
-	if tcp, ok := ln.Addr().(*net.TCPAddr); ok && !tcp.IP.IsLoopback() {
-		a.log.Warn("the HTTP API has no password: whoever reaches this address may read and write everything", "address", ln.Addr().String())
+	return api, server, ln.Addr(), nil
+}
+
+// tellAPI logs where the API is.
+func (a *App) tellAPI(addr net.Addr) {
+	a.log.Info("HTTP API", "address", apiAddress(addr))
+	if tcp, ok := addr.(*net.TCPAddr); ok && !tcp.IP.IsLoopback() {
+		a.log.Warn("the HTTP API has no password: whoever reaches this address may read and write everything", "address", addr.String())
 	}
-	return api, server, nil
 }
 
 // apiAddress is what a client passes as --addr.
-func apiAddress(ln net.Listener) string {
-	if ln.Addr().Network() == "unix" {
-		return "unix:" + ln.Addr().String()
+func apiAddress(addr net.Addr) string {
+	if addr.Network() == "unix" {
+		return "unix:" + addr.String()
 	}
-	return "http://" + ln.Addr().String()
+	return "http://" + addr.String()
 }
 
 func (a *App) openStore(ctx context.Context) error {
