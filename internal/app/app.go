@@ -28,7 +28,8 @@ const peersFile = "peers.json"
 type App struct {
 	cfg     config.Config
 	version string
-	log     *slog.Logger
+	base    *slog.Logger // for a component to be named on
+	log     *slog.Logger // of the daemon as a whole
 
 	steps  lifecycle
 	fatal  chan error
@@ -42,8 +43,9 @@ type App struct {
 }
 
 // New returns a daemon that is not started. cfg is valid.
-func New(cfg config.Config, version string, log *slog.Logger) *App {
-	return &App{cfg: cfg, version: version, log: log, steps: lifecycle{log: log}, fatal: make(chan error, 1), healer: newHealer()}
+func New(cfg config.Config, version string, base *slog.Logger) *App {
+	log := base.With("component", "daemon")
+	return &App{cfg: cfg, version: version, base: base, log: log, steps: lifecycle{log: log}, fatal: make(chan error, 1), healer: newHealer()}
 }
 
 // Start brings the daemon up. When it returns nil, the daemon is ready. Otherwise everything that
@@ -125,7 +127,7 @@ func (a *App) startHTTP(ctx context.Context) (*httpapi.Handler, *http.Server, ne
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	log := a.log.With("component", "http")
+	log := a.base.With("component", "http")
 	api := httpapi.New(httpapi.Options{Version: a.version, Hosts: a.cfg.HTTPHosts, Log: log})
 	server := httpapi.NewServer(api)
 	var serving sync.WaitGroup
@@ -165,10 +167,10 @@ func (a *App) openStore(ctx context.Context) error {
 	opts := store.DefaultOptions(a.cfg.DataDir)
 	opts.Now = wallClock
 	opts.OpenBackend = a.openBackend
-	log := a.log.With("component", "store")
+	log := a.base.With("component", "store")
 	levels := newEventLevels()
 	opts.Event = func(e store.Event) {
-		log.Log(context.Background(), levels.of(e.Kind, time.Now()), e.Detail, "event", string(e.Kind), "namespace", e.Namespace)
+		logEvent(log, levels.of(e.Kind, time.Now()), e)
 		switch e.Kind {
 		case store.EventDamaged:
 			a.healer.report(e.Namespace, damaged)
@@ -252,6 +254,15 @@ func (l eventLevels) of(k store.EventKind, now time.Time) slog.Level {
 	return slog.LevelInfo
 }
 
+// logEvent logs an event of a namespace, or of the whole store.
+func logEvent(log *slog.Logger, level slog.Level, e store.Event) {
+	attrs := []slog.Attr{slog.String("event", string(e.Kind))}
+	if e.Namespace != "" {
+		attrs = append(attrs, slog.String("namespace", e.Namespace))
+	}
+	log.LogAttrs(context.Background(), level, e.Detail, attrs...)
+}
+
 func (a *App) startNode(ctx context.Context) error {
 	key, made, err := clusterKey(a.cfg)
 	if err != nil {
@@ -273,7 +284,7 @@ func (a *App) startNode(ctx context.Context) error {
 	}
 	opts.Listen, opts.Announce, opts.Static, opts.MDNS = a.cfg.Listen, a.cfg.Announce, a.cfg.Peers, a.cfg.MDNS
 	opts.PeerStore = filepath.Join(a.cfg.DataDir, peersFile)
-	log := a.log.With("component", "sync")
+	log := a.base.With("component", "sync")
 	opts.Logger = log
 	opts.Alarm = func(alarm p2p.Alarm) {
 		a.logAlarm(log, alarm)
