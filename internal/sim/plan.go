@@ -218,7 +218,8 @@ func Shrink(c Config, tries int, fails func(Config) bool) Config {
 				c.Only = only
 				return c
 			}
-			less := slices.Concat(only[:at], only[min(at+size, len(only)):])
+			less := append([]string{}, only[:at]...) // never nil: that would be all steps
+			less = append(less, only[min(at+size, len(only)):]...)
 			try := c
 			if try.Only = less; fails(try) {
 				only = less

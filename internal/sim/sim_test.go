@@ -156,6 +156,22 @@ func TestKinds(t *testing.T) {
 	}
 }
 
+// TestShrink: what is left of a plan is what it takes, be it nothing.
+func TestShrink(t *testing.T) {
+	cfg := ConfigOf(1)
+	has := func(c Config, name string) bool {
+		return slices.ContainsFunc(c.plan(), func(s step) bool { return s.name() == name })
+	}
+	small := Shrink(cfg, 1000, func(c Config) bool { return has(c, "write.3") && has(c, "write.20") })
+	slices.Sort(small.Only)
+	if !slices.Equal(small.Only, []string{"write.20", "write.3"}) {
+		t.Errorf("%q are left", small.Only)
+	}
+	if small = Shrink(cfg, 1000, func(Config) bool { return true }); small.Only == nil || len(small.plan()) != 0 {
+		t.Errorf("%d steps are left of what fails without any", len(small.plan()))
+	}
+}
+
 // TestThirdParty: somebody meets the rolled-back side of a fork before anybody who knows the other side. What
 // both hold then is not promised, but that it is told, and that replication goes on.
 func TestThirdParty(t *testing.T) {
