@@ -245,7 +245,7 @@ func (h *Handler) brokeOff(r *http.Request, err error) {
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		h.log.Warn("cut off a client", "reason", "it took nothing for "+chunkTimeout.String(), "path", r.URL.Path, "client", r.RemoteAddr, "cut_off_so_far", h.stalled.Add(1))
 	case r.Context().Err() == nil:
-		h.log.Error("a streamed reply broke off", "method", r.Method, "path", r.URL.Path, "error", err)
+		h.log.Error("a streamed reply broke off", "method", r.Method, "path", r.URL.Path, "err", err)
 	}
 }
 

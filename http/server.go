@@ -167,7 +167,7 @@ func (h *Handler) fail(w http.ResponseWriter, r *http.Request, err error) {
 func (h *Handler) note(r *http.Request, err error) {
 	p := problemOf(err)
 	if p.Status == http.StatusInternalServerError || errors.Is(err, store.ErrDamaged) || errors.Is(err, crdt.ErrDamaged) {
-		h.log.Error("request failed", "method", r.Method, "path", r.URL.Path, "error", err)
+		h.log.Error("request failed", "method", r.Method, "path", r.URL.Path, "err", err)
 	}
 }
 
