@@ -131,20 +131,20 @@ func tooLarge(limit int, format string, args ...any) *Problem {
 }
 
 // rows says what the errors of other packages become. The first row that matches counts; what
-// matches none is internal. A row without a detail tells the error itself.
+// matches none is internal.
 var rows = []struct {
 	err    error
 	kind   kind
 	limit  int
 	detail string
 }{
-	{store.ErrNamespaceNotFound, kindNamespaceNotFound, 0, ""},
+	{store.ErrNamespaceNotFound, kindNamespaceNotFound, 0, "this daemon holds no namespace of that name; PUT /v1/ns/NAME makes one"},
 	{store.ErrNamespaceName, kindBadRequest, 0, "a namespace is named by 1 to 63 of a-z, 0-9, '.', '_', '-', and begins with a letter or a digit"},
 	{store.ErrNamespaceStorage, kindBadRequest, 0, "the namespace exists with the other kind of storage"},
 	{store.ErrNotMemory, kindForbidden, 0, "presence is for namespaces whose copy here is in memory: what is announced ends with the daemon"},
 	{store.ErrTooManyNamespaces, kindTooLarge, store.MaxNamespaces, "a daemon holds at most 4096 namespaces"},
 	{store.ErrLargeSide, kindTooLarge, store.MaxSideValueBytes, "the reply has more bytes than are kept for an idempotency key: change less in one request, or send no key"},
-	{store.ErrTooLarge, kindTooLarge, 0, "the change is more than one delta can carry: delete the counters of the map in parts"},
+	{store.ErrTooLarge, kindTooLarge, 0, "this is more than one change can carry: delete the counters of the map in parts"},
 	{crdt.ErrOverflow, kindOverflow, 0, "the value of the counter, as this daemon sees it, would leave the range of 64-bit integers"},
 	{crdt.ErrRights, kindRights, 0, "this daemon has no rights to all that would be taken of a bounded counter"},
 	{crdt.ErrTooLarge, kindTooLarge, crdt.MaxValueBytes, "a value has at most 262144 bytes"},
@@ -180,9 +180,7 @@ func problemOf(err error) *Problem {
 	for _, row := range rows {
 		if errors.Is(err, row.err) {
 			p := row.kind.with("%s", row.detail)
-			if p.Limit = row.limit; row.detail == "" {
-				p.Detail = err.Error()
-			}
+			p.Limit = row.limit
 			if p.Status == http.StatusServiceUnavailable {
 				p.setHeader("Retry-After", "1")
 			}

@@ -247,7 +247,11 @@ func encode(value any) ([]byte, error) {
 func names(least, most int) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if len(args) < least || most >= 0 && len(args) > most {
-			return usagef("%d arguments; the form is: %s", len(args), cmd.UseLine())
+			plural := "s"
+			if len(args) == 1 {
+				plural = ""
+			}
+			return usagef("%d argument%s; the form is: %s", len(args), plural, cmd.UseLine())
 		}
 		for _, a := range args {
 			if a == "" || !utf8.ValidString(a) {
