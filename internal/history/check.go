@@ -72,8 +72,8 @@ func (r *Report) add(kind, text string, ops ...*Op) {
 	r.Anomalies = append(r.Anomalies, a)
 }
 
-// knowledge is, for each session by number, up to which of its writes is known; those whose outcome is
-// unknown are left out.
+// knowledge is, for each session by number, up to which of its writes is known. A write whose outcome is unknown
+// counts as a session of its own: it may take effect after later ones of its session, so they tell nothing of it.
 type knowledge []uint32
 
 func (k *knowledge) learn(other knowledge) {
@@ -94,6 +94,15 @@ func (k *knowledge) learnOne(session int, n uint32) {
 	(*k)[session] = max((*k)[session], n)
 }
 
+// learnWrite adds a write, whole, and all that it knew.
+func (k *knowledge) learnWrite(w *write) {
+	if w.session < len(*k) && (*k)[w.session] >= w.index {
+		return // with what it knew
+	}
+	k.learn(w.knew)
+	k.learnOne(w.session, w.index)
+}
+
 // write is an op that writes.
 type write struct {
 	*Op
@@ -109,7 +118,7 @@ const never = int64(1) << 62
 
 // known reports whether somebody with this knowledge has to be shown the write.
 func (w *write) known(k knowledge) bool {
-	return w.Outcome == OK && w.session < len(k) && k[w.session] >= w.index
+	return w.Outcome != Refused && w.session < len(k) && k[w.session] >= w.index
 }
 
 // held reports whether somebody is known to hold the write.
@@ -211,6 +220,9 @@ func (c *checker) index() {
 			continue
 		}
 		s := number(c.sessions, o.Session)
+		if o.Outcome == Unknown {
+			s = number(c.sessions, fmt.Sprintf("unknown write %d", len(c.writes)))
+		}
 		last[s]++
 		w := &write{Op: o, session: s, index: last[s]}
 		c.writes = append(c.writes, w)
@@ -286,20 +298,11 @@ func (c *checker) ended(o *Op, base knowledge) {
 	if o.Outcome != OK {
 		return
 	}
-	k := slices.Clone(base)
-	for _, r := range o.Reads {
-		c.learnFrom(&k, r)
+	if w := c.byOp[o]; w != nil { // what it wrote is in what it shows
+		base = slices.Clone(base)
+		base.learnOne(w.session, w.index)
 	}
-	if o.Whole {
-		c.readWhole(o, base, k)
-	} else {
-		for _, r := range o.Reads {
-			c.read(o, r, base, k, nil)
-		}
-	}
-	if w := c.byOp[o]; w != nil {
-		k.learnOne(w.session, w.index)
-	}
+	k := c.answer(o).judge(base)
 	if o.Kind == Final {
 		c.finally.learn(k)
 	}
@@ -311,175 +314,6 @@ func (c *checker) ended(o *Op, base knowledge) {
 		c.now.daemon[p] = &knowledge{}
 	}
 	c.now.daemon[p].learn(k)
-}
-
-// learnFrom adds what the writers of the elements knew. Of one session the last write is enough.
-func (c *checker) learnFrom(k *knowledge, r Read) {
-	obj := c.objects[r.Object]
-	if obj == nil {
-		return
-	}
-	latest := map[int]*write{}
-	for _, name := range r.Elements {
-		if e := obj.byName[name]; e != nil {
-			if l := latest[e.by.session]; l == nil || l.index < e.by.index {
-				latest[e.by.session] = e.by
-			}
-		}
-	}
-	for s, w := range latest {
-		if s < len(*k) && (*k)[s] >= w.index {
-			continue
-		}
-		k.learn(w.knew)
-		k.learnOne(s, w.index)
-	}
-}
-
-func (c *checker) readWhole(o *Op, base, k knowledge) {
-	shown := map[string]map[string]bool{}
-	reads := map[string]Read{}
-	for _, r := range o.Reads {
-		reads[r.Object] = r
-		shown[r.Object] = setOf(r.Elements)
-		c.object(r.Object)
-	}
-	for _, obj := range c.sorted {
-		r, ok := reads[obj.name]
-		if !ok {
-			r = Read{Object: obj.name}
-		}
-		c.read(o, r, base, k, func(w *write) bool { return c.mayBeIn(w, o, reads, shown) })
-	}
-}
-
-func setOf(names []string) map[string]bool {
-	set := make(map[string]bool, len(names))
-	for _, n := range names {
-		set[n] = true
-	}
-	return set
-}
-
-// mayBeIn reports whether a write may be part of a state of everything: none of what it added is
-// missing without a reason.
-func (c *checker) mayBeIn(w *write, o *Op, reads map[string]Read, shown map[string]map[string]bool) bool {
-	for _, wr := range w.Writes {
-		if len(wr.Add) == 0 || reads[wr.Object].Partial {
-			continue
-		}
-		obj := c.objects[wr.Object]
-		for _, name := range wr.Add {
-			if !shown[wr.Object][name] && obj.byName[name].remover(o.End) == nil {
-				return false
-			}
-		}
-	}
-	return true
-}
-
-// remover returns a write that may have removed the element before a time.
-func (e *element) remover(before int64) *write {
-	for _, r := range e.removed {
-		if r.Start < before {
-			return r
-		}
-	}
-	return nil
-}
-
-// read judges what was shown of one object to somebody who knew base, and by the answer k. possible,
-// if it is not nil, rules out writes.
-func (c *checker) read(o *Op, r Read, base, k knowledge, possible func(*write) bool) {
-	obj := c.object(r.Object)
-	if isSum(r.Object) {
-		c.readSum(o, r, obj, k, possible)
-		return
-	}
-	shown := setOf(r.Elements)
-	if len(shown) < len(r.Elements) {
-		c.add(Twice, fmt.Sprintf("%s shows an element twice", r.Object), o)
-	}
-	for name := range shown {
-		switch e := obj.byName[name]; {
-		case e == nil:
-			c.add(Phantom, fmt.Sprintf("%s shows %s, which nobody wrote", r.Object, name), o)
-		case e.by.Outcome == Refused:
-			c.add(Phantom, fmt.Sprintf("%s shows %s, whose write was refused", r.Object, name), e.by.Op, o)
-		case e.by.Start > o.End:
-			c.add(Phantom, fmt.Sprintf("%s shows %s before it was written", r.Object, name), e.by.Op, o)
-		default:
-			for _, w := range e.removed {
-				if w.known(k) || c.shownBy(w, obj, shown) {
-					c.add(Resurrected, fmt.Sprintf("%s shows %s, and its removal was known, or is shown", r.Object, name), e.by.Op, w.Op, o)
-				}
-			}
-		}
-	}
-	if isList(r.Object) {
-		c.order(o, r, obj)
-	}
-	if r.Partial {
-		return
-	}
-	for _, e := range obj.elements {
-		if shown[e.name] || e.remover(o.End) != nil {
-			continue
-		}
-		switch {
-		case e.by.known(base):
-			c.add(Stale, fmt.Sprintf("%s does not show %s, which was known before", r.Object, e.name), e.by.Op, o)
-		case e.by.known(k):
-			c.add(Torn, fmt.Sprintf("%s does not show %s, which belongs to, or was known to, something that is shown", r.Object, e.name), e.by.Op, o)
-		}
-	}
-}
-
-// shownBy reports whether the write has an element that is shown of this object, so that it is there,
-// also when its outcome is unknown.
-func (c *checker) shownBy(w *write, obj *object, shown map[string]bool) bool {
-	for _, wr := range w.Writes {
-		if wr.Object == obj.name && slices.ContainsFunc(wr.Add, func(n string) bool { return shown[n] }) {
-			return true
-		}
-	}
-	return false
-}
-
-// order judges the order of items: each writer's as they were appended.
-func (c *checker) order(o *Op, r Read, obj *object) {
-	last := map[int]*write{}
-	for _, name := range r.Elements {
-		e := obj.byName[name]
-		if e == nil || e.by.Outcome != OK {
-			continue
-		}
-		if l := last[e.by.session]; l != nil && l.index > e.by.index {
-			c.add(Order, fmt.Sprintf("%s shows %s behind what its writer appended later", r.Object, name), e.by.Op, l.Op, o)
-		}
-		last[e.by.session] = e.by
-	}
-}
-
-func (c *checker) readSum(o *Op, r Read, obj *object, k knowledge, possible func(*write) bool) {
-	if isBounded(r.Object) && r.Sum < 0 {
-		c.add(BelowZero, fmt.Sprintf("%s is %d", r.Object, r.Sum), o)
-	}
-	least, most := int64(0), int64(0)
-	for _, i := range obj.incs {
-		switch {
-		case i.by.known(k):
-			least += i.amount
-			most += i.amount
-		case i.by.Outcome == Refused || i.by.Start > o.End || possible != nil && !possible(i.by):
-		default:
-			least += min(i.amount, 0)
-			most += max(i.amount, 0)
-		}
-	}
-	if r.Sum < least || r.Sum > most {
-		c.add(Sum, fmt.Sprintf("%s is %d; what was known and what may have happened allow %d to %d", r.Object, r.Sum, least, most), o)
-	}
 }
 
 // oversold: at no time was more taken than had been put there, or may have been.

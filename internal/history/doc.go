@@ -7,8 +7,8 @@
 //
 // Everything but counters is a collection of elements: a set of members, a map of fields, a list of items, a
 // register of values, a flag of one element. An element is added by one op in the whole history, so who
-// wrote it is known, and a removal names the elements that its writer had seen. A removed element is
-// gone for good: nobody adds it again.
+// wrote it is known. A removal names the elements that its writer had seen, and removes these and no others. A
+// removed element is gone for good: nobody adds it again.
 //
 // Ops of one session run one after the other and carry its token, so each knows all that was shown to,
 // or written in, the session before. Each op knows, too, what the same daemon had shown before it began.
@@ -16,6 +16,12 @@
 // be in every later answer: an element, unless somebody may have removed it; a removal, without exception; an
 // increment, in the sum. That is read-your-writes, monotonic reads, monotonic writes, writes that follow
 // reads, causal order and atomic batches in one rule.
+//
+// A removal explains that an element is absent only if all else that its op did fits what is shown with it. If there is one
+// such op alone, whoever should have been shown the element knows that op as well.
+//
+// An op whose outcome is unknown happened if anything of it was seen, and is then as any other, but that it may have
+// come after later ones of its session.
 //
 // # What may be lost
 //

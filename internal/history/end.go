@@ -96,7 +96,7 @@ func (c *checker) feeds() {
 				if !shown[name] {
 					delete(seen[at], name)
 					gone[at][name] = before
-					if e := obj.byName[name]; e != nil && e.remover(o.End) == nil {
+					if e := obj.byName[name]; e != nil && !e.removable(o.End) {
 						c.add(FeedRegress, fmt.Sprintf("%s had been told, of %s, and is no longer there, and nobody removed it", name, r.Object), before, o)
 					}
 				}
@@ -210,4 +210,9 @@ func (c *checker) finalFeed(final *Op) {
 			c.add(FeedMissed, fmt.Sprintf("%s: the feed never told that %s is gone", final.Daemon, name))
 		}
 	}
+}
+
+// removable reports whether somebody may have removed the element by a time.
+func (e *element) removable(by int64) bool {
+	return slices.ContainsFunc(e.removed, func(w *write) bool { return w.Start <= by })
 }

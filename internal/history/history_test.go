@@ -50,6 +50,19 @@ func (s *script) sum(session, object string, n int64) *script {
 	return s.op(Op{Session: session, Daemon: session[:1], Reads: []Read{{Object: object, Sum: n}}})
 }
 
+// batch is a call of several writes; put and take are some.
+func (s *script) batch(session string, writes ...Write) *script {
+	return s.op(Op{Session: session, Daemon: session[:1], Writes: writes})
+}
+
+func put(object string, names ...string) Write  { return Write{Object: object, Add: names} }
+func take(object string, names ...string) Write { return Write{Object: object, Remove: names} }
+
+// replace writes a value of a register in the place of others.
+func (s *script) replace(session, object, name string, former ...string) *script {
+	return s.batch(session, Write{Object: object, Add: []string{name}, Remove: former})
+}
+
 // become changes the outcome of the last op.
 func (s *script) become(o Outcome) *script {
 	s.ops[len(s.ops)-1].Outcome = o
@@ -155,6 +168,33 @@ func TestAnomalies(t *testing.T) {
 		{"the feed forgets", begin().add("a1", "set/s", "x").feed("a", "set/s", "x").feed("a", "set/s"), FeedRegress},
 		{"the feed brings back", begin().add("a1", "set/s", "x").feed("a", "set/s", "x").remove("a1", "set/s", "x").feed("a", "set/s").feed("a", "set/s", "x").feed("a", "set/s"), FeedRegress},
 		{"the feed makes up", begin().feed("a", "set/s", "x"), Phantom},
+
+		{"a write of unknown outcome that was shown stays", begin().add("a1", "set/s", "x").become(Unknown).read("b1", "set/s", "x").read("b2", "set/s"), Stale},
+		{"and is whole", begin().batch("a1", put("set/s", "x"), put("map/m", "x")).become(Unknown).whole("b", el("set/s", "x")), Torn},
+		{"also when it is read in parts", begin().batch("a1", put("set/s", "x"), put("map/m", "x")).become(Unknown).read("b1", "set/s", "x").read("b1", "map/m"), Stale},
+		{"and with its increment", begin().batch("a1", put("set/s", "x"), Write{Object: "counter/c", Inc: 2}).become(Unknown).whole("b", el("set/s", "x")), Sum},
+		{"it may come after later ones of its session", begin().add("a1", "set/s", "x").become(Unknown).add("a1", "set/s", "y").read("b1", "set/s", "y").read("b1", "set/s", "x", "y"), ""},
+		{"an answer lacks what its call wrote", begin().op(Op{Session: "a1", Daemon: "a", Writes: []Write{put("set/s", "x")}, Reads: []Read{el("set/s")}}), Stale},
+		{"an answer lacks what its call counted", begin().op(Op{Session: "a1", Daemon: "a", Writes: []Write{{Object: "counter/c", Inc: 2}}, Reads: []Read{{Object: "counter/c"}}}), Sum},
+		{"a value is gone, and what took its place is not there", begin().add("a1", "register/r", "1").replace("b1", "register/r", "2", "1").read("a1", "register/r"), Stale},
+		{"nor what took the place of that", begin().add("a1", "register/r", "1").replace("b1", "register/r", "2", "1").replace("b1", "register/r", "3", "2").read("a1", "register/r"), Stale},
+		{"that may have been removed in turn", begin().add("a1", "register/r", "1").replace("b1", "register/r", "2", "1").remove("b1", "register/r", "2").become(Unknown).read("a1", "register/r"), ""},
+		{"a value is gone, and what took its place is gone for another", begin().add("a1", "register/r", "1").replace("b1", "register/r", "2", "1").replace("b1", "register/r", "3", "2").
+			read("a1", "register/r", "3"), ""},
+		{"what was seen to be gone comes back", begin().add("a1", "set/s", "x").read("b1", "set/s", "x").remove("b1", "set/s", "x").read("a1", "set/s").read("a1", "set/s", "x"), Resurrected},
+		{"a removal of unknown outcome that was seen is undone", begin().add("a1", "set/s", "x").remove("a1", "set/s", "x").become(Unknown).read("a1", "set/s").read("a2", "set/s", "x"), Resurrected},
+		{"who sees a removal sees what came with it", begin().add("a1", "set/s", "x").batch("b1", take("set/s", "x"), put("set/t", "y")).read("a1", "set/s").read("a1", "set/t"), Stale},
+		{"and what its writer knew", begin().add("a1", "set/s", "x").add("b1", "set/t", "y").remove("b1", "set/s", "x").read("a1", "set/s").read("a1", "set/t"), Stale},
+		{"and so on", begin().add("a1", "set/s", "x").add("c1", "set/t", "y").read("b1", "set/t", "y").batch("c1", take("set/t", "y"), put("set/u", "z")).read("b1", "set/t").remove("b1", "set/s", "x").
+			read("a1", "set/s").read("a1", "set/u"), Stale},
+		{"unless there are two who removed it", begin().add("a1", "set/s", "x").batch("b1", take("set/s", "x"), put("set/t", "y")).remove("c1", "set/s", "x").become(Unknown).
+			read("a1", "set/s").read("a1", "set/t"), ""},
+		{"or it need not have been there", begin().add("b1", "set/s", "x").batch("c1", take("set/s", "x"), put("set/t", "y")).read("a1", "set/s").read("a1", "set/t"), ""},
+		{"half a batch of removals", begin().batch("a1", put("set/s", "x"), put("map/m", "x")).whole("b", el("set/s", "x"), el("map/m", "x")).batch("a1", take("set/s", "x"), take("map/m", "x")).
+			whole("b", el("map/m", "x")), Stale},
+		{"half of two batches of the same removals", begin().batch("a1", put("set/s", "x"), put("map/m", "x")).whole("b", el("set/s", "x"), el("map/m", "x")).batch("a1", take("set/s", "x"), take("map/m", "x")).
+			batch("c1", take("set/s", "x"), take("map/m", "x")).become(Unknown).whole("b", el("map/m", "x")), Stale},
+		{"a removal without what was added with it", begin().add("a1", "set/s", "x").read("b1", "set/s", "x").batch("a1", take("set/s", "x"), put("set/t", "y")).whole("b"), Stale},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
