@@ -208,11 +208,28 @@ func number(of map[string]int, name string) int {
 	return n
 }
 
+// add notes who adds an element. A write that was refused, which is kept to tell of it, makes room for one that was not.
+func (o *object) add(name string, w *write) {
+	e := o.byName[name]
+	switch {
+	case e == nil:
+		e = &element{name: name, by: w}
+		o.byName[name] = e
+		o.elements = append(o.elements, e)
+	case e.by.Outcome == Refused:
+		e.by = w
+	case w.Outcome != Refused:
+		panic(fmt.Sprintf("%s: %s is added by two ops: the history can not be judged", o.name, name))
+	}
+}
+
 // index finds what was ever written, in the order in which the writes began.
 func (c *checker) index() {
 	last := map[int]uint32{}
 	for _, o := range c.ops {
-		number(c.daemons, o.Daemon)
+		for _, d := range slices.Concat([]string{o.Daemon}, o.Peers) {
+			number(c.daemons, d)
+		}
 		if o.Kind == Call {
 			number(c.sessions, o.Session)
 		}
@@ -231,12 +248,7 @@ func (c *checker) index() {
 			obj := c.object(wr.Object)
 			w.added += len(wr.Add)
 			for _, name := range wr.Add {
-				e := &element{name: name, by: w}
-				if obj.byName[name] != nil {
-					panic(fmt.Sprintf("%s: %s is added by two ops: the history can not be judged", wr.Object, name))
-				}
-				obj.byName[name] = e
-				obj.elements = append(obj.elements, e)
+				obj.add(name, w)
 			}
 			if isSum(wr.Object) {
 				obj.incs = append(obj.incs, inc{w, wr.Inc})

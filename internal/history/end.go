@@ -29,7 +29,7 @@ func (c *checker) holders() {
 			}
 			if w := c.byOp[o]; w != nil {
 				w.hold(d, o.End)
-				w.unnamed = o.Acks
+				w.unnamed = max(0, o.Acks-lostOthers(lost, o))
 			}
 			for _, r := range o.Reads {
 				for _, name := range r.Elements {
@@ -40,10 +40,10 @@ func (c *checker) holders() {
 			}
 		case Held:
 			for _, p := range o.Peers {
-				if slices.ContainsFunc(lost[p], func(l *Op) bool { return l.End >= o.Start }) {
+				if lostSince(lost[p], o.Start) > 0 {
 					continue
 				}
-				to := number(c.daemons, p)
+				to := c.daemons[p]
 				for _, w := range c.writes {
 					if w.heldAt[d] <= o.Start {
 						w.hold(to, o.End)
@@ -70,6 +70,26 @@ func (c *checker) holders() {
 			c.AtRisk++
 		}
 	}
+}
+
+// lostSince counts the losses that were not over at a time.
+func lostSince(lost []*Op, since int64) (n int) {
+	for _, l := range lost {
+		if l.End >= since {
+			n++
+		}
+	}
+	return n
+}
+
+// lostOthers counts the losses of other daemons during a call: each may have been of one that had acknowledged it.
+func lostOthers(lost map[string][]*Op, o *Op) (n int) {
+	for d, of := range lost {
+		if d != o.Daemon {
+			n += lostSince(of, o.Start)
+		}
+	}
+	return n
 }
 
 func (w *write) hold(daemon int, since int64) { w.heldAt[daemon] = min(w.heldAt[daemon], since) }
@@ -197,13 +217,13 @@ func (c *checker) finalFeed(final *Op) {
 	}
 	for _, r := range final.Reads {
 		t := told[r.Object]
+		delete(told, r.Object)
 		if r.Partial || t.Partial {
 			continue
 		}
 		if t.Sum != r.Sum || !maps.Equal(setOf(t.Elements), setOf(r.Elements)) {
 			c.add(FeedMissed, fmt.Sprintf("%s: the last that the feed told of %s is %v %d, and it holds %v %d", final.Daemon, r.Object, t.Elements, t.Sum, r.Elements, r.Sum))
 		}
-		delete(told, r.Object)
 	}
 	for name, t := range told {
 		if len(t.Elements) > 0 || t.Sum != 0 {

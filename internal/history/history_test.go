@@ -195,6 +195,14 @@ func TestAnomalies(t *testing.T) {
 		{"half of two batches of the same removals", begin().batch("a1", put("set/s", "x"), put("map/m", "x")).whole("b", el("set/s", "x"), el("map/m", "x")).batch("a1", take("set/s", "x"), take("map/m", "x")).
 			batch("c1", take("set/s", "x"), take("map/m", "x")).become(Unknown).whole("b", el("map/m", "x")), Stale},
 		{"a removal without what was added with it", begin().add("a1", "set/s", "x").read("b1", "set/s", "x").batch("a1", take("set/s", "x"), put("set/t", "y")).whole("b"), Stale},
+		{"who acknowledged it may have been lost before the answer came", begin().op(Op{Session: "a1", Daemon: "a", Acks: 1, Start: 1, End: 30, Writes: []Write{put("set/s", "x")}}).
+			op(Op{Kind: Lost, Daemon: "b", Epoch: 1, Start: 10, End: 20}).op(Op{Kind: Lost, Daemon: "a", Epoch: 1}).end("b"), ""},
+		{"but not two with one loss", begin().op(Op{Session: "a1", Daemon: "a", Acks: 2, Start: 1, End: 30, Writes: []Write{put("set/s", "x")}}).
+			op(Op{Kind: Lost, Daemon: "b", Epoch: 1, Start: 10, End: 20}).op(Op{Kind: Lost, Daemon: "a", Epoch: 1}).end("b"), Missing},
+		{"the feed told what is there in part", begin().add("a1", "register/r", "1").feed("a", "register/r", "1").end("a", Read{Object: "register/r", Elements: []string{"1"}, Partial: true}), ""},
+		{"a peer that does nothing else holds it", begin().add("a1", "set/s", "x").op(held("a", 0, "b")).op(Op{Kind: Lost, Daemon: "a", Epoch: 1}).end("c"), Missing},
+		{"a value that was refused, and written again", begin().add("a1", "set/s", "x").become(Refused).add("a1", "set/s", "x").read("a1", "set/s", "x").end("a", el("set/s", "x")), ""},
+		{"a value that was written, and refused when it was written again", begin().add("a1", "set/s", "x").add("b1", "set/s", "x").become(Refused).read("a1", "set/s", "x").end("b"), Missing},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
