@@ -73,6 +73,12 @@ func TestHLCFarAhead(t *testing.T) {
 	if !c.Observe(TimestampOf(yesterday.Add(time.Second)), yesterday) || c.Next(yesterday) <= TimestampOf(yesterday.Add(time.Second)) {
 		t.Error("does not go on after a fall back")
 	}
+	// It was set back again. What is taken over before the next own reading counts, too.
+	before := yesterday.Add(-24 * time.Hour)
+	foreign := TimestampOf(before.Add(time.Minute))
+	if got := c.Observe(foreign, before); !got || c.Next(before) <= foreign {
+		t.Error("forgets what it took over before it fell back")
+	}
 }
 
 func TestTimestampBounds(t *testing.T) {

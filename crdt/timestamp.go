@@ -48,12 +48,15 @@ func (c *HLC) Next(wall time.Time) Timestamp {
 }
 
 // Observe takes over a foreign reading so that later own readings are greater. It reports
-// false, and leaves the clock alone, when t is more than MaxAhead in front of the wall.
+// false, and leaves the clock alone, when t is more than MaxAhead in front of the wall. When the own
+// clock stands as far in front, after the wall was set back, it falls back to t.
 func (c *HLC) Observe(t Timestamp, wall time.Time) bool {
 	if c.ahead(t, wall) {
 		return false
 	}
-	c.Last = max(c.Last, t)
+	if t > c.Last || c.ahead(c.Last, wall) {
+		c.Last = t
+	}
 	return true
 }
 
