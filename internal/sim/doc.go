@@ -18,7 +18,8 @@
 // of them each author had seen. What readers see has to follow from that by the rules of the types. So
 // a transaction that is seen in part, a removal that takes too much or too little, or an add that comes back is
 // found, whatever the units say. What was acknowledged is there after a crash; clients that move
-// from node to node with a token find what they wrote.
+// from node to node with a token find what they wrote. The time of what a replica writes is above that of all that
+// it has seen, but for what was too far ahead of its clock.
 //
 // At the end the network is healed and all replicas must answer alike within a bounded time.
 package sim

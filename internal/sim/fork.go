@@ -83,7 +83,7 @@ func (w *World) rollBack(n *node, image store.Snapshot, b *branch, rng *rand.Ran
 	}
 	n.disk.restore(image)
 	n.disk.repair()
-	n.oracle, n.acked, n.clocks, n.unknown = crdt.NewState(), nil, nil, nil
+	n.oracle, n.acked, n.clocks, n.unknown, n.stamps = crdt.NewState(), nil, nil, nil, stamps{}
 	n.branch = b
 	n.bootAfter(span(rng, time.Second))
 	for range rng.IntN(6) {

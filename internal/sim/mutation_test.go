@@ -226,6 +226,28 @@ func (s *source) Entries(since crdt.VersionVector) iter.Seq2[crdt.Entry, error] 
 	{"a replica takes away what others announced", []edit{
 		{"crdt/presence.go", `if e.Kind == k && e.Dot.Replica == r {`, `if e.Kind == k && r > 0 {`},
 	}},
+	{"the times of what a unit brings are not noted", []edit{
+		{"store/apply.go", `		g.observe(e.Time)
+`, ``},
+	}},
+	{"the times of what a join brings are not noted", []edit{
+		{"store/join.go", `		g.observe(e.Time)
+`, ``},
+	}},
+	{"the time is not kept over a restart", []edit{
+		{"store/build.go", `	n.c.HLC = n.c.hlc.Last
+`, ``},
+	}},
+	{"the time is not kept with the pieces of a large change", []edit{
+		{"store/large.go", `	n.c.HLC = n.c.hlc.Last
+`, ``},
+	}},
+	{"a clock that was set back does not take up the time of others", []edit{
+		{"crdt/timestamp.go", `	if t > c.Last || c.ahead(c.Last, wall) {`, `	if t > c.Last {`},
+	}},
+	{"who is far ahead drags others along", []edit{
+		{"crdt/timestamp.go", `	return c.MaxAhead > 0 && t > `, `	return c.MaxAhead < 0 && t > `},
+	}},
 }
 
 var (

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
-	"slices"
 	"time"
 
 	"github.com/anabranchdb/anabranch/crdt"
@@ -26,8 +25,9 @@ type node struct {
 	rotten bool // the disk has told of damage, once
 	full   bool
 	skew   time.Duration // of the wall clock
-	start  int           // counts restarts
-	side   int           // nodes on different sides of a partition do not hear each other
+	stamps stamps
+	start  int // counts restarts
+	side   int // nodes on different sides of a partition do not hear each other
 
 	store  *store.Store
 	ns     *store.Namespace
@@ -85,6 +85,7 @@ func (n *node) boot() {
 		err = n.store.CreateNamespace(n.w.space(), store.Memory)
 		n.w.must(err, "namespace of %s", n.id)
 		n.oracle, n.acked, n.clocks, n.unknown, n.own = crdt.NewState(), nil, nil, nil, nil
+		n.stamps = stamps{}
 	}
 	n.ns, err = n.store.Namespace(n.w.space())
 	n.w.must(err, "namespace of %s", n.id)
@@ -159,6 +160,7 @@ func (n *node) reopened() {
 	n.unknown = nil // it did not survive, unless it is known by now
 	n.told(clock)
 	n.w.checkNode(n)
+	n.stamps.low = n.wall()
 	n.mended()
 }
 
@@ -197,6 +199,7 @@ func (n *node) survives() bool {
 
 // settle waits until the committer has nothing left to do, then hands on what it announced.
 func (n *node) settle() {
+	n.stamps.low = n.wall()
 	_, err := n.ns.Commit(context.Background(), func(*store.Tx) error { return nil })
 	if !n.survives() {
 		return
@@ -208,13 +211,12 @@ func (n *node) settle() {
 	n.commits = nil
 	for _, c := range commits {
 		own := replica.OwnUnits(c)
+		n.checkStamps(own, false)
 		n.w.record(n, own)
 		n.told(c.Status.Clock)
 		n.handle(peersync.Committed{Status: replica.StatusOf(c.Status), Units: own, Local: len(own) > 0})
 	}
-	if slices.ContainsFunc(commits, func(c store.Commit) bool { return c.Joined }) {
-		n.w.checkNode(n)
-	} else if len(commits) > 0 {
+	if len(commits) > 0 {
 		n.w.checkNode(n)
 	}
 	n.mended()

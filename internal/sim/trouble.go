@@ -56,7 +56,9 @@ func (w *World) take(s step) {
 		n.full = true
 		w.after(span(s.rng, 10*time.Second), func() { n.full = false })
 	case skew:
-		n.skew = span(s.rng, 4*365*24*time.Hour) - 2*365*24*time.Hour
+		n.set(span(s.rng, 4*365*24*time.Hour) - 2*365*24*time.Hour)
+	case drift:
+		n.set(n.skew + span(s.rng, 16*time.Minute) - 8*time.Minute)
 	case months:
 		w.months(n, s.rng)
 	case fork:
@@ -204,5 +206,5 @@ func (n *node) bootAfter(d time.Duration) {
 // fingerprint, and the reference forgets what this node was known to hold.
 func (n *node) move() {
 	n.print += "'"
-	n.oracle, n.acked = crdt.NewState(), nil
+	n.oracle, n.acked, n.stamps = crdt.NewState(), nil, stamps{}
 }

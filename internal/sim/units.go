@@ -73,6 +73,7 @@ func (w *World) learn(n *node) {
 			if !ok {
 				w.fail("%s: the log lacks the unit with the seq %d of %v, which nobody announced", n.id, next, r)
 			}
+			n.checkStamps([]delta.Unit{u.Unit}, true)
 			w.record(n, []delta.Unit{u.Unit})
 		}
 	}
@@ -118,6 +119,7 @@ func (n *node) unitsOf(r crdt.ReplicaID) []delta.Unit {
 // advance has what a node must hold follow its clock.
 func (w *World) advance(n *node, to crdt.VersionVector) {
 	s := &n.oracle
+	var taken []delta.Unit
 	for again := true; again; {
 		again = false
 		for _, r := range to.Replicas() {
@@ -133,8 +135,9 @@ func (w *World) advance(n *node, to crdt.VersionVector) {
 					break
 				}
 				w.must(err, "reference")
-				again = true
+				again, taken = true, append(taken, u)
 			}
 		}
 	}
+	n.sawStamps(taken)
 }

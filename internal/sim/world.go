@@ -33,6 +33,7 @@ type Result struct {
 	Expired int // entries that were removed since their deadline had passed
 	Strays  int // two histories that stand under one id
 	Alarms  int // that told of them
+	Stamps  int // timestamps, compared with what their author had seen
 }
 
 // World is a set of replicas and all that happens to them.
@@ -138,7 +139,7 @@ func (w *World) heal() {
 	for _, n := range w.nodes {
 		n.side, n.full = 0, false
 		if w.cfg.timed() {
-			n.skew = 0
+			n.set(0)
 		}
 		n.disk.setFuse(0)
 		n.disk.setRot(false)
