@@ -157,18 +157,13 @@ func (a *answer) judgeElements(obj *object, base, k knowledge) {
 		c.add(Twice, fmt.Sprintf("%s shows an element twice", obj.name), o)
 	}
 	for name := range shown {
-		switch e := obj.byName[name]; {
-		case e == nil:
-			c.add(Phantom, fmt.Sprintf("%s shows %s, which nobody wrote", obj.name, name), o)
-		case e.by.Outcome == Refused:
-			c.add(Phantom, fmt.Sprintf("%s shows %s, whose write was refused", obj.name, name), e.by.Op, o)
-		case e.by.Start > o.End:
-			c.add(Phantom, fmt.Sprintf("%s shows %s before it was written", obj.name, name), e.by.Op, o)
-		default:
-			for _, w := range e.removed {
-				if w.known(k) || a.shows(w, obj) {
-					c.add(Resurrected, fmt.Sprintf("%s shows %s, and its removal was known, or is shown", obj.name, name), e.by.Op, w.Op, o)
-				}
+		if !a.written(obj, name) {
+			continue
+		}
+		e := obj.byName[name]
+		for _, w := range e.removed {
+			if w.known(k) || a.shows(w, obj) {
+				c.add(Resurrected, fmt.Sprintf("%s shows %s, and its removal was known, or is shown", obj.name, name), e.by.Op, w.Op, o)
 			}
 		}
 	}
@@ -189,6 +184,22 @@ func (a *answer) judgeElements(obj *object, base, k knowledge) {
 			c.add(Torn, fmt.Sprintf("%s does not show %s, which belongs to, or was known to, something that is shown, or to the removal of something that is not", obj.name, e.name), e.by.Op, o)
 		}
 	}
+}
+
+// written reports whether an element that is shown may have been written by then.
+func (a *answer) written(obj *object, name string) bool {
+	e := obj.byName[name]
+	switch {
+	case e == nil:
+		a.c.add(Phantom, fmt.Sprintf("%s shows %s, which nobody wrote", obj.name, name), a.op)
+	case e.by.Outcome == Refused:
+		a.c.add(Phantom, fmt.Sprintf("%s shows %s, whose write was refused", obj.name, name), e.by.Op, a.op)
+	case e.by.Start > a.op.End:
+		a.c.add(Phantom, fmt.Sprintf("%s shows %s before it was written", obj.name, name), e.by.Op, a.op)
+	default:
+		return true
+	}
+	return false
 }
 
 // shows reports whether the write has an element that is shown of this object, so that it is there, also

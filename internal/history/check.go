@@ -99,6 +99,7 @@ func (k *knowledge) learnWrite(w *write) {
 	if w.session < len(*k) && (*k)[w.session] >= w.index {
 		return // with what it knew
 	}
+	w.happened = true
 	k.learn(w.knew)
 	k.learnOne(w.session, w.index)
 }
@@ -112,6 +113,8 @@ type write struct {
 	added   int     // how many elements it adds
 	heldAt  []int64 // by daemon: since when it is known to hold the write; never if it is not
 	unnamed int     // how many more are known to hold it
+	// happened says that it did: it was acknowledged, or something of it was seen.
+	happened bool
 }
 
 const never = int64(1) << 62
@@ -159,11 +162,7 @@ type checker struct {
 	daemons  map[string]int
 	// finally is what the daemons are known to hold in the end, by what they show and what was known of it.
 	finally knowledge
-	// now is what sessions, by number, and daemons know at the moment that follow has come to.
-	now struct {
-		session []knowledge
-		daemon  map[place]*knowledge
-	}
+	now     known
 }
 
 type place struct {
@@ -174,7 +173,7 @@ type place struct {
 // Check judges a history. The order of ops does not matter.
 func Check(ops []Op) Report {
 	c := &checker{Report: Report{Counts: map[string]int{}}, byOp: map[*Op]*write{}, objects: map[string]*object{}, sessions: map[string]int{}, daemons: map[string]int{}}
-	c.now.daemon = map[place]*knowledge{}
+	c.now = known{daemon: map[place]knowledge{}, epoch: map[string]int{}, backup: map[string]knowledge{}, lost: map[string][]*Op{}}
 	for i := range ops {
 		c.ops = append(c.ops, &ops[i])
 	}
@@ -183,8 +182,8 @@ func Check(ops []Op) Report {
 	c.follow()
 	c.holders()
 	c.oversold()
-	c.conditions()
 	c.feeds()
+	c.conditions()
 	c.final()
 	return c.Report
 }
@@ -237,11 +236,11 @@ func (c *checker) index() {
 			continue
 		}
 		s := number(c.sessions, o.Session)
-		if o.Outcome == Unknown {
-			s = number(c.sessions, fmt.Sprintf("unknown write %d", len(c.writes)))
+		if o.Outcome == Unknown || o.Session == "" {
+			s = number(c.sessions, fmt.Sprintf("write %d", len(c.writes)))
 		}
 		last[s]++
-		w := &write{Op: o, session: s, index: last[s]}
+		w := &write{Op: o, session: s, index: last[s], happened: o.Outcome == OK}
 		c.writes = append(c.writes, w)
 		c.byOp[o] = w
 		for _, wr := range o.Writes {
@@ -268,106 +267,4 @@ func (c *checker) index() {
 		}
 	}
 	c.now.session = make([]knowledge, len(c.sessions))
-}
-
-// follow goes through the calls as they began and ended, and keeps what each session and each daemon
-// knows.
-func (c *checker) follow() {
-	type end struct {
-		op   *Op
-		base knowledge
-	}
-	var open []end // by End
-	finish := func(until int64) {
-		for len(open) > 0 && open[0].op.End < until {
-			c.ended(open[0].op, open[0].base)
-			open = open[1:]
-		}
-	}
-	for _, o := range c.ops {
-		if o.Kind != Call && o.Kind != Final {
-			continue
-		}
-		finish(o.Start)
-		var base knowledge
-		if k := c.now.daemon[place{o.Daemon, o.Epoch}]; k != nil {
-			base = slices.Clone(*k)
-		}
-		if s, ok := c.sessions[o.Session]; ok && o.Session != "" {
-			base.learn(c.now.session[s])
-		}
-		if w := c.byOp[o]; w != nil {
-			w.knew = base
-		}
-		at, _ := slices.BinarySearchFunc(open, o.End, func(e end, t int64) int { return cmp.Compare(e.op.End, t) })
-		open = slices.Insert(open, at, end{o, base})
-	}
-	finish(never)
-}
-
-// ended takes note of an op whose base was known when it began.
-func (c *checker) ended(o *Op, base knowledge) {
-	if o.Outcome != OK {
-		return
-	}
-	if w := c.byOp[o]; w != nil { // what it wrote is in what it shows
-		base = slices.Clone(base)
-		base.learnOne(w.session, w.index)
-	}
-	k := c.answer(o).judge(base)
-	if o.Kind == Final {
-		c.finally.learn(k)
-	}
-	if o.Session != "" {
-		c.now.session[c.sessions[o.Session]].learn(k)
-	}
-	p := place{o.Daemon, o.Epoch}
-	if c.now.daemon[p] == nil {
-		c.now.daemon[p] = &knowledge{}
-	}
-	c.now.daemon[p].learn(k)
-}
-
-// oversold: at no time was more taken than had been put there, or may have been.
-func (c *checker) oversold() {
-	for _, obj := range c.sorted {
-		if !isBounded(obj.name) {
-			continue
-		}
-		takes := slices.DeleteFunc(slices.Clone(obj.incs), func(i inc) bool { return i.amount > 0 || i.by.Outcome != OK })
-		slices.SortFunc(takes, func(a, b inc) int { return cmp.Compare(a.by.End, b.by.End) })
-		taken := int64(0)
-		for _, t := range takes {
-			taken -= t.amount
-			put := int64(0)
-			for _, i := range obj.incs {
-				if i.amount > 0 && i.by.Outcome != Refused && i.by.Start < t.by.End {
-					put += i.amount
-				}
-			}
-			if taken > put {
-				c.add(Oversold, fmt.Sprintf("%d were taken of %s, and %d at most had been put there", taken, obj.name, put), t.by.Op)
-			}
-		}
-	}
-}
-
-// conditions: of writes that require one and the same state of an object at a daemon, one happens.
-func (c *checker) conditions() {
-	type state struct {
-		place
-		object, etag string
-	}
-	first := map[state]*write{}
-	for _, w := range c.writes {
-		if w.ETag == "" || w.Outcome != OK {
-			continue
-		}
-		s := state{place{w.Daemon, w.Epoch}, w.Writes[0].Object, w.ETag}
-		if f := first[s]; f != nil {
-			c.add(Condition, fmt.Sprintf("two writes of %s required the state %s", s.object, s.etag), f.Op, w.Op)
-		} else {
-			first[s] = w
-		}
-	}
 }

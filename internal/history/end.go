@@ -94,7 +94,7 @@ func lostOthers(lost map[string][]*Op, o *Op) (n int) {
 
 func (w *write) hold(daemon int, since int64) { w.heldAt[daemon] = min(w.heldAt[daemon], since) }
 
-// feeds: what a reader is told of an object never goes back.
+// feeds: what a reader is told of an object was written, and never goes back.
 func (c *checker) feeds() {
 	type of struct{ reader, object string }
 	seen, gone := map[of]map[string]*Op{}, map[of]map[string]*Op{}
@@ -102,9 +102,19 @@ func (c *checker) feeds() {
 		if o.Kind != Feed {
 			continue
 		}
+		a := c.answer(o)
 		for _, r := range o.Reads {
 			obj := c.object(r.Object)
-			if isSum(r.Object) || r.Partial || r.Later {
+			if isSum(r.Object) {
+				a.judgeSum(obj, nil)
+				continue
+			}
+			for _, name := range r.Elements {
+				if a.written(obj, name) {
+					obj.byName[name].by.happened = true
+				}
+			}
+			if r.Partial || r.Later {
 				continue
 			}
 			at := of{o.Session, r.Object}
@@ -124,9 +134,6 @@ func (c *checker) feeds() {
 			for name := range shown {
 				if before := gone[at][name]; before != nil {
 					c.add(FeedRegress, fmt.Sprintf("%s was gone from %s, and is told again", name, r.Object), before, o)
-				}
-				if obj.byName[name] == nil {
-					c.add(Phantom, fmt.Sprintf("the feed tells %s of %s, which nobody wrote", name, r.Object), o)
 				}
 				seen[at][name] = o
 			}

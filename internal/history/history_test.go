@@ -149,7 +149,7 @@ func TestAnomalies(t *testing.T) {
 		{"an acknowledged element is lost", begin().add("a1", "set/s", "x").end("b"), Missing},
 		{"an acknowledged removal is undone", begin().add("a1", "set/s", "x").remove("a1", "set/s", "x").end("b", el("set/s", "x")), Undone},
 		{"a lost directory takes along what nobody else has", begin().add("a1", "set/s", "x").op(Op{Kind: Lost, Daemon: "a", Epoch: 1}).end("b"), ""},
-		{"but nothing that a peer has told to have", begin().add("a1", "set/s", "x").op(held("a", 0, "b")).op(Op{Kind: Lost, Daemon: "a", Epoch: 1}).end("b"), Missing},
+		{"but nothing that a peer has told to have", begin().add("a1", "set/s", "x").op(held("a", 0, "b")).op(Op{Kind: Lost, Daemon: "a", Epoch: 1}).end("c"), Missing},
 		{"a barrier is of what was held when it began", begin().op(Op{Session: "a1", Daemon: "a", Start: 10, End: 20, Writes: []Write{{Object: "set/s", Add: []string{"x"}}}}).op(held("a", 15, "b")).
 			op(Op{Kind: Lost, Daemon: "a", Epoch: 1}).end("b"), ""},
 		{"nothing that was read elsewhere", begin().add("a1", "set/s", "x").read("b1", "set/s", "x").op(Op{Kind: Lost, Daemon: "a", Epoch: 1}).end("c"), Missing},
@@ -158,7 +158,7 @@ func TestAnomalies(t *testing.T) {
 			op(Op{Kind: Lost, Daemon: "b", Epoch: 1}).end("c"), ""},
 		{"nothing that the backup has", begin().add("a1", "set/s", "x").op(Op{Kind: Backup, Daemon: "a"}).op(Op{Kind: Lost, Daemon: "a", Epoch: 1, Kept: true}).end("c"), Missing},
 		{"but what came after it", begin().op(Op{Kind: Backup, Daemon: "a"}).add("a1", "set/s", "x").op(Op{Kind: Lost, Daemon: "a", Epoch: 1, Kept: true}).end("c"), ""},
-		{"and what a peer held that was lost in turn", begin().add("a1", "set/s", "x").op(held("a", 0, "b")).op(Op{Kind: Lost, Daemon: "b", Epoch: 1}).op(Op{Kind: Lost, Daemon: "a", Epoch: 1}).end("b"), ""},
+		{"and what a peer held that was lost in turn", begin().add("a1", "set/s", "x").op(held("a", 0, "b")).op(Op{Kind: Lost, Daemon: "b", Epoch: 1}).op(Op{Kind: Lost, Daemon: "a", Epoch: 1}).end("c"), ""},
 		{"a peer that was lost during the barrier counts for nothing", begin().add("a1", "set/s", "x").op(Op{Kind: Lost, Daemon: "b", Start: 10, End: 20, Epoch: 1}).op(held("a", 9, "b")).
 			op(Op{Kind: Lost, Daemon: "a", Epoch: 1}).end("b"), ""},
 		{"the feed tells all", begin().add("a1", "set/s", "x").feed("a", "set/s", "x").end("a", el("set/s", "x")), ""},
@@ -203,6 +203,44 @@ func TestAnomalies(t *testing.T) {
 		{"a peer that does nothing else holds it", begin().add("a1", "set/s", "x").op(held("a", 0, "b")).op(Op{Kind: Lost, Daemon: "a", Epoch: 1}).end("c"), Missing},
 		{"a value that was refused, and written again", begin().add("a1", "set/s", "x").become(Refused).add("a1", "set/s", "x").read("a1", "set/s", "x").end("a", el("set/s", "x")), ""},
 		{"a value that was written, and refused when it was written again", begin().add("a1", "set/s", "x").add("b1", "set/s", "x").become(Refused).read("a1", "set/s", "x").end("b"), Missing},
+		{"a peer told by a barrier to hold it, and does not show it", begin().add("a1", "set/s", "x").op(held("a", 0, "b")).read("b1", "set/s"), Stale},
+		{"a read that began before the barrier ended need not", begin().add("a1", "set/s", "x").op(held("a", 0, "b")).op(Op{Session: "b1", Daemon: "b", Start: 8, Reads: []Read{el("set/s")}}), ""},
+		{"nor does it have what came while the barrier waited", begin().op(Op{Kind: Held, Daemon: "a", Start: 1, End: 20, Peers: []string{"b"}}).add("a1", "set/s", "y").read("b1", "set/s"), ""},
+		{"nor after it was lost", begin().add("a1", "set/s", "x").op(held("a", 0, "b")).op(Op{Kind: Lost, Daemon: "b", Epoch: 1}).op(Op{Session: "b2", Daemon: "b", Epoch: 1, Reads: []Read{el("set/s")}}), ""},
+		{"nor when it was lost meanwhile", begin().add("a1", "set/s", "x").op(Op{Kind: Lost, Daemon: "b", Start: 10, End: 20, Epoch: 1}).op(held("a", 9, "b")).
+			op(Op{Session: "b2", Daemon: "b", Epoch: 1, Reads: []Read{el("set/s")}}), ""},
+		{"a barrier after a loss is of the new directory", begin().add("a1", "set/s", "x").op(Op{Kind: Lost, Daemon: "b", Epoch: 1}).op(held("a", 0, "b")).
+			op(Op{Session: "b2", Daemon: "b", Epoch: 1, Reads: []Read{el("set/s")}}), Stale},
+		{"a backup that is put back shows what it has", begin().add("a1", "set/s", "x").op(Op{Kind: Backup, Daemon: "a"}).op(Op{Kind: Lost, Daemon: "a", Epoch: 1, Kept: true}).
+			op(Op{Session: "a2", Daemon: "a", Epoch: 1, Reads: []Read{el("set/s")}}), Stale},
+		{"and not what came after it", begin().op(Op{Kind: Backup, Daemon: "a"}).add("a1", "set/s", "x").op(Op{Kind: Lost, Daemon: "a", Epoch: 1, Kept: true}).
+			op(Op{Session: "a2", Daemon: "a", Epoch: 1, Reads: []Read{el("set/s")}}), ""},
+		{"nor is it of use when it was not put back", begin().add("a1", "set/s", "x").op(Op{Kind: Backup, Daemon: "a"}).op(Op{Kind: Lost, Daemon: "a", Epoch: 1}).
+			op(Op{Session: "a2", Daemon: "a", Epoch: 1, Reads: []Read{el("set/s")}}), ""},
+		{"a call in the microsecond in which its session's last one ended", begin().op(Op{Session: "a1", Daemon: "a", Start: 1, End: 5, Writes: []Write{put("set/s", "x")}}).
+			op(Op{Session: "a1", Daemon: "a", Start: 5, Reads: []Read{el("set/s")}}), Stale},
+		{"another session may have begun before", begin().op(Op{Session: "a1", Daemon: "a", Start: 1, End: 5, Writes: []Write{put("set/s", "x")}}).
+			op(Op{Session: "a2", Daemon: "a", Start: 5, Reads: []Read{el("set/s")}}), ""},
+		{"calls without a session are of nobody's", begin().op(Op{Daemon: "a", Writes: []Write{put("set/s", "x")}}).op(Op{Daemon: "b", Writes: []Write{put("set/s", "y")}}).read("c1", "set/s", "y"), ""},
+		{"a condition that another write had made untrue", begin().add("a1", "register/r", "1").replace("a2", "register/r", "2", "1").
+			op(Op{Session: "a1", Daemon: "a", ETag: "e", Writes: []Write{{Object: "register/r", Add: []string{"3"}, Remove: []string{"1"}}}}), Condition},
+		{"or a sibling", begin().add("a1", "register/r", "1").add("a2", "register/r", "2").
+			op(Op{Session: "a1", Daemon: "a", ETag: "e", Writes: []Write{{Object: "register/r", Add: []string{"3"}, Remove: []string{"1"}}}}), Condition},
+		{"a sibling elsewhere does not, nor one at the same time", begin().add("a1", "register/r", "1").add("b1", "register/r", "2").op(Op{Session: "a2", Daemon: "a", Start: 14, End: 40, Writes: []Write{put("register/r", "3")}}).
+			op(Op{Session: "a1", Daemon: "a", Start: 15, End: 20, ETag: "e", Writes: []Write{{Object: "register/r", Add: []string{"4"}, Remove: []string{"1"}}}}), ""},
+		{"a value that may be gone need not be required", begin().add("a1", "register/r", "1").add("a2", "register/r", "2").remove("a2", "register/r", "2").become(Unknown).
+			op(Op{Session: "a1", Daemon: "a", ETag: "e", Writes: []Write{{Object: "register/r", Add: []string{"3"}, Remove: []string{"1"}}}}), ""},
+		{"two writes on one condition, of which one was seen to have happened", begin().op(Op{Session: "a1", Daemon: "a", ETag: "e", Outcome: Unknown, Writes: []Write{put("register/r", "1")}}).
+			op(Op{Session: "a2", Daemon: "a", ETag: "e", Writes: []Write{put("register/r", "2")}}).read("a3", "register/r", "1", "2"), Condition},
+		{"or told by the feed", begin().op(Op{Session: "a1", Daemon: "a", ETag: "e", Outcome: Unknown, Writes: []Write{put("register/r", "1")}}).
+			op(Op{Session: "a2", Daemon: "a", ETag: "e", Writes: []Write{put("register/r", "2")}}).feed("b", "register/r", "1"), Condition},
+		{"or not", begin().op(Op{Session: "a1", Daemon: "a", ETag: "e", Outcome: Unknown, Writes: []Write{put("register/r", "1")}}).
+			op(Op{Session: "a2", Daemon: "a", ETag: "e", Writes: []Write{put("register/r", "2")}}).read("a3", "register/r", "2"), ""},
+		{"the feed tells what was refused", begin().add("a1", "set/s", "x").become(Refused).feed("a", "set/s", "x"), Phantom},
+		{"the feed tells what is not written yet", begin().feed("a", "set/s", "x").add("b1", "set/s", "x"), Phantom},
+		{"the feed makes up what is read for it", begin().op(Op{Kind: Feed, Session: "feed-a", Daemon: "a", Reads: []Read{{Object: "list/l", Elements: []string{"x"}, Later: true}}}), Phantom},
+		{"the feed makes up a sum", begin().inc("a1", "counter/c", 2).op(Op{Kind: Feed, Session: "feed-a", Daemon: "a", Reads: []Read{{Object: "counter/c", Sum: 3}}}), Sum},
+		{"the feed may tell an older sum", begin().inc("a1", "counter/c", 2).op(Op{Kind: Feed, Session: "feed-a", Daemon: "a", Reads: []Read{{Object: "counter/c"}}}), ""},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

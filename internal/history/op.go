@@ -27,7 +27,7 @@ const (
 	Call   Kind = ""       // of a client
 	Feed   Kind = "feed"   // a reader of the feed was told the latest state of an object; Session is the reader
 	Final  Kind = "final"  // all that a daemon holds, after the end; Token and Digest are of its state
-	Held   Kind = "held"   // Peers told Daemon that they hold what it held at Start
+	Held   Kind = "held"   // Peers, which were asked after Start and told before End, hold what Daemon held at Start
 	Backup Kind = "backup" // the directory of Daemon was copied; it was stopped from Start to End
 	Lost   Kind = "lost"   // the directory of Daemon was taken away; Epoch is the one that begins
 )
@@ -47,10 +47,11 @@ type Op struct {
 	Tries   int     `json:"tries,omitempty"` // how often it was sent, if more than once
 	Acks    int     `json:"acks,omitempty"`  // peers that told that they hold it
 	Writes  []Write `json:"writes,omitempty"`
-	Reads   []Read  `json:"reads,omitempty"`
+	// Reads are of one state, which has the op's own writes.
+	Reads []Read `json:"reads,omitempty"`
 	// Whole says that Reads are one state of everything: an object that is not there is absent.
 	Whole bool `json:"whole,omitempty"`
-	// ETag is the condition that the op had on the object that it wrote first.
+	// ETag is the condition that the op had on the object that it wrote first. A register has then nothing but what the op removes of it.
 	ETag   string   `json:"etag,omitempty"`
 	Token  string   `json:"token,omitempty"`
 	Digest string   `json:"digest,omitempty"`

@@ -408,6 +408,9 @@ func (x *chaos) judge(file string) {
 	report := history.Check(ops)
 	x.logf("%d ops were checked in %v; %d acknowledged writes went with a lost directory, or may have; %d of %d sums are exact",
 		len(ops), time.Since(began).Round(time.Millisecond), report.AtRisk, report.Exact, report.Sums)
+	if report.Finals != len(x.hosts) {
+		x.t.Errorf("%d daemons of %d told what they hold in the end", report.Finals, len(x.hosts))
+	}
 	for _, a := range report.Anomalies {
 		x.t.Error(a)
 	}
