@@ -43,6 +43,9 @@ type Config struct {
 	// ApplyTimeout is how long an Apply may stay unanswered before its units count as lost.
 	ApplyTimeout time.Duration
 
+	// FrameBytes is up to how large a frame of gossip is: a unit for which that is too little is announced, and pulled.
+	FrameBytes int
+
 	// Window is how many chunks a sender may be ahead of a receiver.
 	Window int
 	// ChunkBytes is how much of a stream one chunk carries, before it is packed.
@@ -69,6 +72,7 @@ func DefaultConfig() Config {
 		RetryMin:        500 * time.Millisecond,
 		RetryMax:        30 * time.Second,
 		ApplyTimeout:    30 * time.Second,
+		FrameBytes:      delta.MaxFrameBytes,
 		Window:          8,
 		ChunkBytes:      maxChunkBytes,
 		LogMaxDots:      20_000,
@@ -97,6 +101,9 @@ func (c Config) Validate() error {
 	positive("ApplyTimeout", c.ApplyTimeout > 0)
 	positive("LogMaxDots", c.LogMaxDots > 0)
 	positive("MaxStreamed", c.MaxStreamed > 0)
+	if c.FrameBytes < 1 || c.FrameBytes > delta.MaxFrameBytes {
+		errs = append(errs, fmt.Errorf("sync: FrameBytes must be in [1, %d]", delta.MaxFrameBytes))
+	}
 	if c.CheckJitter < 0 || c.CheckJitter >= 1 {
 		errs = append(errs, errors.New("sync: CheckJitter must be in [0, 1)"))
 	}

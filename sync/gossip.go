@@ -124,7 +124,7 @@ func (e *Engine) publish(units []delta.Unit) {
 			runs[e.st.Replica] = run
 		}
 	}
-	frames, large := delta.Split(units, runs, delta.MaxFrameBytes)
+	frames, large := delta.Split(units, runs, e.cfg.FrameBytes)
 	for _, f := range frames {
 		e.do(Publish{Data: delta.AppendFrame([]byte{gossipFrame}, f)})
 	}

@@ -245,6 +245,10 @@ func (s *source) Entries(since crdt.VersionVector) iter.Seq2[crdt.Entry, error] 
 	{"a clock that was set back does not take up the time of others", []edit{
 		{"crdt/timestamp.go", `	if t > c.Last || c.ahead(c.Last, wall) {`, `	if t > c.Last {`},
 	}},
+	{"a unit that is announced counts as here", []edit{
+		{"sync/gossip.go", `	e.large = append(e.large, announced{`, `	e.mirror[r] = last
+	e.large = append(e.large, announced{`},
+	}},
 	{"who is far ahead drags others along", []edit{
 		{"crdt/timestamp.go", `	return c.MaxAhead > 0 && t > `, `	return c.MaxAhead < 0 && t > `},
 	}},

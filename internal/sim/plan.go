@@ -26,6 +26,8 @@ type Config struct {
 	MaxLogBytes  uint64
 	LogMaxDots   uint64
 	ChunkBytes   int
+	// FrameBytes is up to how large a frame of gossip is, 0 for as large as a daemon's: larger units are announced.
+	FrameBytes int
 	// Slow is how many times as long messages of sessions take, 0 for once: much happens in between.
 	Slow int
 	// Memory has the namespace live in memory: a run that ends takes its replica along.
@@ -142,6 +144,9 @@ func ConfigOf(seed uint64) Config {
 	if stream(seed, "slow", 0).IntN(3) == 0 {
 		cfg.Slow = 10
 	}
+	if rng := stream(seed, "frames", 0); rng.IntN(6) == 0 {
+		cfg.FrameBytes = []int{1, 200, 1000}[rng.IntN(3)]
+	}
 	if cfg.Memory = stream(seed, "memory", 0).IntN(8) == 0; cfg.Memory {
 		cfg.Steps[present] += 10
 		for _, k := range []kind{rot, restore, clone, full, fork} {
@@ -200,6 +205,9 @@ func (c Config) plan() []step {
 func (c Config) sync() peersync.Config {
 	cfg := peersync.DefaultConfig()
 	cfg.LogMaxDots, cfg.ChunkBytes, cfg.Window = c.LogMaxDots, c.ChunkBytes, 2
+	if c.FrameBytes > 0 {
+		cfg.FrameBytes = c.FrameBytes
+	}
 	return cfg
 }
 

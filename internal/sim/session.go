@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 
+	"github.com/anabranchdb/anabranch/delta"
 	"github.com/anabranchdb/anabranch/store"
 	peersync "github.com/anabranchdb/anabranch/sync"
 )
@@ -17,6 +18,7 @@ type session struct {
 	serve          *peersync.ServeSession
 	there, back    *link // from the puller to the server, and back
 	over           bool
+	single         bool // it asks for one unit, which may depend on what is not here, or have left the log
 }
 
 var errCut = errors.New("sim: the stream was cut")
@@ -31,6 +33,7 @@ func (w *World) pull(a, b *node, unit peersync.UnitRef) {
 	if unit == (peersync.UnitRef{}) {
 		s.pull = peersync.NewPull(cfg, a.copy.Sink(context.Background()))
 	} else {
+		w.res.Singles, s.single = w.res.Singles+1, true
 		s.pull = peersync.NewPullUnit(cfg, a.copy.Sink(context.Background()), unit)
 	}
 	s.serve = peersync.NewServe(cfg, func() (peersync.Source, error) { return b.copy.Source(context.Background()) })
@@ -114,7 +117,8 @@ func (w *World) end(s *session, err error) {
 	s.serve.Close()
 	if a := s.puller; a.up && a.start == s.starts[0] {
 		a.pull = nil
-		if err != nil && !errors.Is(err, errCut) && !errors.Is(err, store.ErrDiskFull) && !w.parted(a, s.server) {
+		inVain := s.single && (errors.Is(err, delta.ErrGap) || errors.Is(err, peersync.ErrNotHeld))
+		if err != nil && !inVain && !errors.Is(err, errCut) && !errors.Is(err, store.ErrDiskFull) && !w.parted(a, s.server) {
 			w.fail("%s: pulling from %s: %v", a.id, s.server.id, err)
 		}
 		a.handle(peersync.Pulled{Peer: s.server.id, Err: err})

@@ -71,6 +71,7 @@ func (r *Result) add(o Result) {
 	r.Strays += o.Strays
 	r.Alarms += o.Alarms
 	r.Stamps += o.Stamps
+	r.Singles += o.Singles
 }
 
 // TestKept runs the worlds that have once shown something.
@@ -122,7 +123,7 @@ func TestSeeds(t *testing.T) {
 	t.Logf("%d seeds: %d units, %d events, %d sessions cut, %d crashes, %d readers checked, %v of virtual time",
 		count, total.Units, total.Events, total.Cuts, total.Crashes, total.Checks, total.Virtual)
 	t.Logf("%d forks healed, %d disks rotten, %d ids retired, %d entries over", total.Forks, total.Rot, total.Retired, total.Expired)
-	if count > 50 && min(total.Units, total.Cuts, total.Crashes, total.Checks, total.Forks, total.Rot, total.Retired, total.Expired, total.Stamps) == 0 {
+	if count > 50 && min(total.Units, total.Cuts, total.Crashes, total.Checks, total.Forks, total.Rot, total.Retired, total.Expired, total.Stamps, total.Singles) == 0 {
 		t.Fatal("the worlds were too kind to prove anything")
 	}
 }
