@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"net"
 	"os"
@@ -113,6 +114,30 @@ func TestHelpTeachesByExample(t *testing.T) {
 			t.Errorf("%s has no description", cmd.CommandPath())
 		}
 	})
+}
+
+// TestHelpHasTheFlagsThatAreTaken: the flags for what is asked of a daemon are in the help of the commands that ask,
+// and of no other.
+func TestHelpHasTheFlagsThatAreTaken(t *testing.T) {
+	var local []string
+	walk((&cli{}).root(), func(cmd *cobra.Command) {
+		var out bytes.Buffer
+		path := strings.Fields(cmd.CommandPath())[1:]
+		root := (&cli{}).root()
+		root.SetOut(&out)
+		root.SetArgs(append(path, "--help"))
+		if err := root.Execute(); err != nil {
+			t.Errorf("%s: %v", path, err)
+		}
+		if !strings.Contains(out.String(), "--if-match") {
+			local = append(local, strings.Join(path, " "))
+		}
+	})
+	slices.Sort(local)
+	want := []string{"config", "config check", "config sample", "demo", "exit-codes", "key", "key new", "serve", "version"}
+	if !slices.Equal(local, want) {
+		t.Errorf("no --if-match in the help of %q, want %q", local, want)
+	}
 }
 
 func walk(cmd *cobra.Command, f func(*cobra.Command)) {

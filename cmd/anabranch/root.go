@@ -4,10 +4,12 @@ import (
 	"cmp"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/anabranchdb/anabranch/client"
 	"github.com/anabranchdb/anabranch/config"
@@ -25,10 +27,10 @@ const noClient = "no-client"
 func (c *cli) root() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "anabranch",
-		Short: "Replicated counters, sets, registers, lists and maps that take writes offline",
-		Long: `anabranch is a daemon that keeps counters, sets, registers, lists and maps beside your application,
-takes reads and writes with no network at all, and joins with the other daemons of its cluster
-whenever it reaches them. These commands start a daemon, or speak to one over its HTTP API.`,
+		Short: "Replicated counters, bounded counters, flags, lists, sets, registers, maps and presence that take writes offline",
+		Long: `anabranch is a daemon that keeps counters, bounded counters, flags, lists, sets, registers, maps and
+presence beside your application, takes reads and writes with no network at all, and joins with the
+other daemons of its cluster whenever it reaches them. These commands start a daemon, or speak to one over its HTTP API.`,
 		Example: `  anabranch serve
   anabranch counter inc visits
   anabranch set add cart apples pears
@@ -58,7 +60,7 @@ whenever it reaches them. These commands start a daemon, or speak to one over it
 	f.BoolVar(&c.ifAbsent, "if-absent", false, "write only if the object is absent at this daemon")
 	f.BoolVar(&c.printETag, "print-etag", false, "print the ETag of the object and nothing else")
 	f.IntVar(&c.acks, "acks", 0, "have a write answered once `N` peers have told that they hold it, with --wait; exit code 6 if they have not")
-	f.DurationVar(&c.wait, "wait", 0, "how long to wait until the daemon has all that the token stands for, and for --acks")
+	f.DurationVar(&c.wait, "wait", 0, "how long to wait until the daemon has all that the token stands for, and for --acks; with \"bounded take\" and \"bounded ask\" for rights of other daemons, with \"sync\" for them, with \"healthcheck\" for this one")
 	f.DurationVar(&c.timeout, "timeout", 30*time.Second, "how long to wait for the reply, besides --wait; 0 is for ever")
 	root.AddGroup(&cobra.Group{ID: groupData, Title: "Data:"}, &cobra.Group{ID: groupDaemon, Title: "Daemon:"}, &cobra.Group{ID: groupSync, Title: "Cluster and operation:"})
 	add := func(id string, cmds ...*cobra.Command) {
@@ -71,7 +73,26 @@ whenever it reaches them. These commands start a daemon, or speak to one over it
 	add(groupDaemon, c.serve(), c.demo(), c.configCmd(), c.key(), c.version())
 	add(groupSync, c.status(), c.peers(), c.replicas(), c.sync(), c.healthcheck())
 	root.AddCommand(exitCodesTopic())
+	help := root.HelpFunc()
+	root.SetHelpFunc(func(cmd *cobra.Command, args []string) {
+		if !speaks(cmd) {
+			f.VisitAll(func(flag *pflag.Flag) { flag.Hidden = true }) // a process prints one help
+		}
+		help(cmd, args)
+	})
 	return root
+}
+
+// speaks reports whether a command speaks to a daemon, or holds one that does: the global flags are for those.
+func speaks(cmd *cobra.Command) bool {
+	_, local := cmd.Annotations[noClient]
+	if local || cmd.Name() == "help" || cmd.Name() == "completion" {
+		return false
+	}
+	if cmd.HasSubCommands() {
+		return slices.ContainsFunc(cmd.Commands(), speaks)
+	}
+	return cmd.Runnable() && (!cmd.HasParent() || cmd.Parent().Name() != "completion")
 }
 
 // group is the RunE of a command that only holds others.
@@ -101,12 +122,13 @@ func local(cmd *cobra.Command) *cobra.Command {
 
 func (c *cli) checkGlobals(cmd *cobra.Command) error {
 	if _, ok := cmd.Annotations[noClient]; ok {
-		for _, name := range []string{"addr", "ns", "json", "context", "print-context", "if-match", "if-absent", "print-etag", "acks", "wait", "timeout"} {
-			if f := cmd.Root().PersistentFlags().Lookup(name); f.Changed {
-				return usagef("--%s is for commands that speak to a daemon; %q has no use for it", name, cmd.CommandPath())
+		var err error
+		cmd.Root().PersistentFlags().VisitAll(func(f *pflag.Flag) {
+			if f.Changed && err == nil {
+				err = usagef("--%s is for commands that speak to a daemon; %q has no use for it", f.Name, cmd.CommandPath())
 			}
-		}
-		return nil
+		})
+		return err
 	}
 	if c.wait < 0 || c.timeout < 0 || c.acks < 0 {
 		return usagef("--wait, --timeout and --acks are not negative")
