@@ -26,6 +26,7 @@ const (
 	lease // of the author
 	end   // the lease of the author
 	reap  // what is over
+	empty // a bounded counter, by a delete of all under a path
 )
 
 // op is one operation as its author meant it, without any dot.
@@ -58,6 +59,7 @@ type transaction struct {
 	// written again, and lies behind everything before that.
 	branch *branch
 	was    crdt.Dot
+	self   crdt.ReplicaID // of its author
 }
 
 // covers reports whether a clock covers a transaction. A clock of a branch means by the seqs of its id those
@@ -91,6 +93,11 @@ func newHistory() *history { return &history{} }
 
 // put adds a transaction. One that changed nothing has no unit, and the next one takes its place.
 func (h *history) put(t *transaction) {
+	for i, o := range t.ops { // what empties a bounded counter takes what its author saw there, and nothing else
+		if o.what == empty {
+			t.ops[i] = op{what: stock, path: seats, amount: -h.at(t.before, t.branch, 0).counters[seats]}
+		}
+	}
 	i := slices.IndexFunc(h.all, func(o *transaction) bool { return o.end == t.end && o.branch == t.branch && o.was == t.was })
 	if i >= 0 {
 		h.all[i] = t

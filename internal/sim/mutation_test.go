@@ -249,6 +249,20 @@ func (s *source) Entries(since crdt.VersionVector) iter.Seq2[crdt.Entry, error] 
 		{"sync/gossip.go", `	e.large = append(e.large, announced{`, `	e.mirror[r] = last
 	e.large = append(e.large, announced{`},
 	}},
+	{"a total that its own commit supersedes is told with the next", []edit{
+		{"store/build.go", `if slices.ContainsFunc(g.over.live[e.Path], func(x crdt.Entry) bool { return x.Dot == e.Dot }) {`, `if len(g.over.live[e.Path]) > 0 {`},
+	}},
+	{"what becomes one unit kills by a clock that stands in it", []edit{
+		{"store/build.go", `min(k.Clock[m.Origin], m.First-1)`, `k.Clock[m.Origin]`},
+	}},
+	{"what becomes one unit forgets what others killed in between", []edit{
+		{"store/build.go", `		m.Deps.Merge(v.Deps)
+`, `		m.Deps = v.Deps
+`},
+	}},
+	{"a delete leaves bounded counters as they are", []edit{
+		{"store/tx.go", `if item.Path.LeafType() == crdt.Bounded {`, `if item.Path.LeafType() == 0 {`},
+	}},
 	{"who is far ahead drags others along", []edit{
 		{"crdt/timestamp.go", `	return c.MaxAhead > 0 && t > `, `	return c.MaxAhead < 0 && t > `},
 	}},

@@ -48,8 +48,10 @@ type node struct {
 	// clocks are some that this node has had; authors may have seen any of them.
 	clocks []crdt.VersionVector
 	oracle crdt.State // what the store must hold
-	// unknown is a transaction that a crash has left without an answer.
-	unknown *transaction
+	// unknown are transactions that a crash has left without an answer.
+	unknown []*transaction
+	// waits, if not nil, is what draws a crowd that waits for units from others.
+	waits *rand.Rand
 	// branch is what it has written since its disk was rolled back unnoticed, until that is healed. Until then it
 	// hears only contact, and before that nobody.
 	branch  *branch
@@ -110,6 +112,7 @@ func (n *node) begin() {
 	n.ns.Subscribe(func(c store.Commit) { n.commits = append(n.commits, c) })
 	cfg := n.w.cfg.sync()
 	cfg.Seed = n.w.rng.Uint64()
+	n.waits = nil
 	n.up, n.busy, n.applies, n.commits, n.pull, n.wake = true, false, nil, nil, nil, time.Time{}
 	n.links, n.noticed = map[peersync.PeerID]*link{}, map[peersync.PeerID]time.Time{}
 	if n.ns.Err() != nil { // set aside
@@ -319,7 +322,7 @@ func (n *node) applyLater() {
 		}
 		a := n.applies[0]
 		n.applies, n.busy = n.applies[1:], false
-		err := n.copy.Apply(context.Background(), a.Units, a.Runs)
+		err := n.apply(a)
 		n.settle()
 		if !n.up || n.start != start {
 			return
@@ -329,4 +332,13 @@ func (n *node) applyLater() {
 		}
 		n.applyLater()
 	})
+}
+
+// apply carries out one apply, with the crowd that waits for it.
+func (n *node) apply(a peersync.Apply) error {
+	if rng := n.waits; rng != nil {
+		n.waits = nil
+		return n.together(rng, &a)
+	}
+	return n.copy.Apply(context.Background(), a.Units, a.Runs)
 }

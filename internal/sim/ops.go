@@ -113,39 +113,56 @@ func (n *node) seen(rng *rand.Rand) crdt.VersionVector {
 // commit runs operations in a transaction, and returns the clock that covers it; nil when it was
 // refused, or when nobody knows what became of it.
 func (n *node) commit(ops []op) crdt.VersionVector {
-	t := &transaction{ops: ops, branch: n.alone()}
+	t := n.transaction(ops)
+	r, err := n.ns.Commit(context.Background(), t.run)
+	if !n.ended(t, err) {
+		return nil
+	}
+	n.settle()
+	return r.Clock
+}
+
+// transaction is a transaction that is about to run at a node.
+func (n *node) transaction(ops []op) *transaction {
+	t := &transaction{ops: ops, branch: n.alone(), self: n.ns.Replica()}
 	if n.disk.armed() || t.branch != nil {
 		n.w.markers++
 		t.marker = crdt.Object(crdt.Set, "marks").Leaf(crdt.Set).Member(fmt.Sprint(n.w.markers))
 		t.ops = append(ops, op{what: add, path: t.marker})
 	}
-	self := n.ns.Replica()
-	r, err := n.ns.Commit(context.Background(), func(tx *store.Tx) error {
-		t.before = tx.Clock().Clone()
-		ops := t.ops
-		t.ops = nil
-		for _, o := range ops {
-			switch err := o.do(tx); {
-			case errors.Is(err, crdt.ErrRights): // it does nothing
-			case err != nil:
-				return err
-			default:
-				t.ops = append(t.ops, o)
-			}
+	return t
+}
+
+// run carries out the operations, and keeps those that did something.
+func (t *transaction) run(tx *store.Tx) error {
+	t.before = tx.Clock().Clone()
+	ops := t.ops
+	t.ops = nil
+	for _, o := range ops {
+		switch err := o.do(tx); {
+		case errors.Is(err, crdt.ErrRights) && o.what != empty: // it does nothing
+		case err != nil:
+			return err
+		default:
+			t.ops = append(t.ops, o)
 		}
-		return nil
-	})
-	t.end = crdt.Dot{Replica: self, Seq: t.before[self] + 1}
+	}
+	return nil
+}
+
+// ended notes how a transaction ended, and reports whether it was not refused.
+func (n *node) ended(t *transaction, err error) bool {
+	t.end = crdt.Dot{Replica: t.self, Seq: t.before[t.self] + 1}
 	if t.branch != nil {
 		t.was, t.end.Seq = t.end, math.MaxUint64
 	}
 	switch {
 	case n.disk.isDead():
 		if t.before != nil && err != nil {
-			n.unknown = t
+			n.unknown = append(n.unknown, t)
 		}
-	case errors.Is(err, store.ErrDiskFull), errors.Is(err, store.ErrJoining):
-		return nil
+	case errors.Is(err, store.ErrDiskFull), errors.Is(err, store.ErrJoining), errors.Is(err, crdt.ErrRights):
+		return false
 	case !errors.Is(err, store.ErrDamaged):
 		n.w.must(err, "write at %s", n.id)
 	}
@@ -153,24 +170,21 @@ func (n *node) commit(ops []op) crdt.VersionVector {
 		n.w.history.put(t)
 		n.announced(t)
 	}
-	n.settle()
-	return r.Clock
+	return true
 }
 
-// resolve notes a transaction that had no answer when the power went, if its unit has turned up.
+// resolve notes transactions that had no answer when the power went, if their units have turned up.
 func (w *World) resolve(n *node) {
-	t := n.unknown
-	if t == nil {
-		return
-	}
-	u, ok := w.units.at(t.end)
-	if t.branch != nil {
-		u, ok = t.branch.at(t.was)
-	}
-	if ok && slices.ContainsFunc(u.Entries, func(e crdt.Entry) bool { return e.Path == t.marker }) {
-		w.history.put(t)
-		n.unknown = nil
-	}
+	n.unknown = slices.DeleteFunc(n.unknown, func(t *transaction) bool {
+		u, ok := w.units.at(t.end)
+		if t.branch != nil {
+			u, ok = t.branch.at(t.was)
+		}
+		if ok = ok && slices.ContainsFunc(u.Entries, func(e crdt.Entry) bool { return e.Path == t.marker }); ok {
+			w.history.put(t)
+		}
+		return ok
+	})
 }
 
 func (o *op) do(tx *store.Tx) error {
@@ -206,7 +220,7 @@ func (o *op) do(tx *store.Tx) error {
 		_, err = tx.Reset(o.path, o.seen)
 	case assign:
 		err = tx.Assign(o.path, []byte(o.value), o.seen)
-	case del:
+	case del, empty:
 		_, err = tx.Delete(o.path, o.seen)
 	}
 	return err

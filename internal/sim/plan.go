@@ -97,11 +97,12 @@ const (
 	expire                // a transaction of writes with deadlines
 	present               // a node announces or withdraws something, in memory
 	drift                 // a wall clock is a few minutes off
+	crowd                 // several writers at once
 	kinds
 )
 
 var kindNames = [kinds]string{"write", "call", "partition", "oneWay", "flap", "restart", "crash", "rot", "restore", "clone",
-	"join", "leave", "full", "skew", "months", "fork", "retire", "expire", "present", "drift"}
+	"join", "leave", "full", "skew", "months", "fork", "retire", "expire", "present", "drift", "crowd"}
 
 // String returns the name.
 func (k kind) String() string { return kindNames[k] }
@@ -120,7 +121,7 @@ func stream(seed uint64, name string, number int) *rand.Rand {
 }
 
 // most is how often a kind of trouble happens at most.
-var most = Steps{partition: 5, oneWay: 4, flap: 3, restart: 8, crash: 8, rot: 4, restore: 2, clone: 1, join: 2, leave: 1, full: 3, skew: 4, months: 1, fork: 2, retire: 4, expire: 20, present: 20, drift: 6}
+var most = Steps{partition: 5, oneWay: 4, flap: 3, restart: 8, crash: 8, rot: 4, restore: 2, clone: 1, join: 2, leave: 1, full: 3, skew: 4, months: 1, fork: 2, retire: 4, expire: 20, present: 20, drift: 6, crowd: 10}
 
 // ConfigOf draws a world from a seed. Each world has some kinds of trouble and not others: all at
 // once hide each other (Groce et al., "Swarm Testing", ISSTA 2012).

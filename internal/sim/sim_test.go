@@ -72,6 +72,7 @@ func (r *Result) add(o Result) {
 	r.Alarms += o.Alarms
 	r.Stamps += o.Stamps
 	r.Singles += o.Singles
+	r.Groups += o.Groups
 }
 
 // TestKept runs the worlds that have once shown something.
@@ -123,7 +124,7 @@ func TestSeeds(t *testing.T) {
 	t.Logf("%d seeds: %d units, %d events, %d sessions cut, %d crashes, %d readers checked, %v of virtual time",
 		count, total.Units, total.Events, total.Cuts, total.Crashes, total.Checks, total.Virtual)
 	t.Logf("%d forks healed, %d disks rotten, %d ids retired, %d entries over", total.Forks, total.Rot, total.Retired, total.Expired)
-	if count > 50 && min(total.Units, total.Cuts, total.Crashes, total.Checks, total.Forks, total.Rot, total.Retired, total.Expired, total.Stamps, total.Singles) == 0 {
+	if count > 50 && min(total.Units, total.Cuts, total.Crashes, total.Checks, total.Forks, total.Rot, total.Retired, total.Expired, total.Stamps, total.Singles, total.Groups) == 0 {
 		t.Fatal("the worlds were too kind to prove anything")
 	}
 }

@@ -67,6 +67,8 @@ func (w *World) take(s step) {
 		w.retire(n, s.rng)
 	case expire:
 		n.expire(s.rng)
+	case crowd:
+		n.crowd(s.rng)
 	case present:
 		n.present(s.rng)
 	default:

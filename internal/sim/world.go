@@ -33,6 +33,7 @@ type Result struct {
 	Expired int // entries that were removed since their deadline had passed
 	Strays  int // two histories that stand under one id
 	Alarms  int // that told of them
+	Groups  int // commits of several transactions
 	Singles int // pulls of one unit that was announced
 	Stamps  int // timestamps, compared with what their author had seen
 }
