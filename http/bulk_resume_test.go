@@ -89,8 +89,11 @@ func TestBulkCut(t *testing.T) {
 	}
 	slices.Sort(want)
 	export := fmt.Sprintf(`{"counter":"c","inc":%d}`, sum) + "\n" + `{"set":"s","add":[` + strings.Join(want, ",") + "]}\n"
-	resumed := 0
-	for stop := 1; ; stop++ {
+	resumed, step := 0, 1
+	if testing.Short() {
+		step = 5
+	}
+	for stop := 1; ; stop += step {
 		for _, behind := range []bool{false, true} {
 			c := &cut{Backend: store.NewMemoryBackend(), behind: behind}
 			opts := c.options(t)

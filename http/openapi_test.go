@@ -121,6 +121,9 @@ func withoutOpaque(body string) string {
 // A write that asks for acks that do not come is answered 202, and a read with the ETag of what is
 // there 304: on every route that says so.
 func TestSamplesWithAcksAndETags(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a daemon for each route")
+	}
 	eachSample(t, func(t *testing.T, rt *route, x sample) {
 		d := newSampleDaemon(t)
 		plain := !strings.Contains(x.target, "?")
@@ -137,6 +140,9 @@ func TestSamplesWithAcksAndETags(t *testing.T) {
 
 // Every parameter has an example that its route takes. Those of cursors are of the form only.
 func TestSamplesOfParameters(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a daemon for each route")
+	}
 	for _, rt := range routes() {
 		d := newSampleDaemon(t)
 		for _, p := range rt.parameters() {

@@ -177,6 +177,9 @@ func TestJoinRefuses(t *testing.T) {
 
 // TestTooLarge: a transaction that no peer would take is refused whole.
 func TestTooLarge(t *testing.T) {
+	if testing.Short() {
+		t.Skip("moves hundreds of megabytes")
+	}
 	n := memorySpace(t, nil)
 	value := []byte(strings.Repeat("7", crdt.MaxValueBytes))
 	_, err := n.Commit(context.Background(), func(tx *Tx) error {

@@ -48,6 +48,9 @@ func TestDeleteOfOwnAdds(t *testing.T) {
 // TestLargeValuesInPieces: what is large is so by its bytes too. No batch of a join or a delete
 // grows with the values.
 func TestLargeValuesInPieces(t *testing.T) {
+	if testing.Short() {
+		t.Skip("moves hundreds of megabytes")
+	}
 	const values, size = 300, 200 << 10
 	r := newRig(t)
 	_, author := r.space()

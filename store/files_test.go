@@ -195,6 +195,10 @@ func TestLogFlips(t *testing.T) {
 	}
 	log := "/data/pebble/" + slices.Max(slices.DeleteFunc(names, func(name string) bool { return !isLog(name) }))
 	content := readFile(t, killed, log)
+	step := 151
+	if testing.Short() {
+		step *= 10
+	}
 	for at := 0; at < len(content); {
 		fs, changed := killed.Crash(0, nil), slices.Clone(content)
 		changed[at] ^= 1
@@ -202,7 +206,7 @@ func TestLogFlips(t *testing.T) {
 		t.Run(fmt.Sprint(at), func(t *testing.T) {
 			findsOne(t, func() (*Store, error) { return open(fs) }, states[len(states)-4:])
 		})
-		if at += 151; at < len(content)-logBlockBytes { // near the end there is the least that tells
+		if at += step; at < len(content)-logBlockBytes { // near the end there is the least that tells
 			at += len(content) / 50
 		}
 	}

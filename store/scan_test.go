@@ -174,7 +174,11 @@ func TestObjects(t *testing.T) {
 // TestTxSeesWhatItDoes: what a transaction reads at its end is what a view reads after it, also
 // where it deleted more than it spells out.
 func TestTxSeesWhatItDoes(t *testing.T) {
-	for seed := range uint64(60) {
+	seeds := uint64(60)
+	if testing.Short() {
+		seeds = 10
+	}
+	for seed := range seeds {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			c := newCluster(t, seed, 2, []int{4096, 5}[seed%2])
 			m := c.nodes[0]
