@@ -81,7 +81,7 @@ flags=()
 case $pattern in
 *TestChaos*) # its daemons have clocks that can be wrong
   CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -tags clockskew -o "$work/skewed" ./cmd/anabranch
-  flags=(-skewed "$work/skewed" -chaos "${MINUTES:-1}m" ${HISTORY:+-history "$(realpath "$HISTORY")"})
+  flags=(-skewed "$work/skewed" -chaos "${MINUTES:-2}m" ${HISTORY:+-history "$(realpath "$HISTORY")"})
   ;;
 esac
 cd test/e2e
