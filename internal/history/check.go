@@ -54,6 +54,8 @@ type Report struct {
 	AtRisk int
 	// Sums counts the counters that there were in the end, and Exact those for which one value alone was right.
 	Sums, Exact int
+	// SumsRead counts the reads of one counter, and ExactRead those for which, by what was known before, one value alone was right.
+	SumsRead, ExactRead int
 }
 
 // mostOfAKind bounds the anomalies of a kind that are told.
@@ -149,6 +151,44 @@ type object struct {
 	elements []*element
 	byName   map[string]*element
 	incs     []inc
+	began    int64 // when the first write of it did
+	// Who knows done knows a removal of each element, but for an object that is lasting, and each increment. sum is what these make.
+	done    []mark
+	lasting bool
+	sum     int64
+}
+
+// mark is a write of a session.
+type mark struct {
+	session int
+	index   uint32
+}
+
+func (k knowledge) covers(marks []mark) bool {
+	return !slices.ContainsFunc(marks, func(m mark) bool { return m.session >= len(k) || k[m.session] < m.index })
+}
+
+// sumUp fills done. Of the removals of an element the first counts.
+func (o *object) sumUp() {
+	last := map[int]uint32{}
+	add := func(w *write) { last[w.session] = max(last[w.session], w.index) }
+	for _, e := range o.elements {
+		switch {
+		case len(e.removed) > 0:
+			add(e.removed[0])
+		case e.by.Outcome != Refused:
+			o.lasting = true
+		}
+	}
+	for _, i := range o.incs {
+		if i.by.Outcome != Refused {
+			add(i.by)
+			o.sum += i.amount
+		}
+	}
+	for s, n := range last {
+		o.done = append(o.done, mark{s, n})
+	}
 }
 
 type checker struct {
@@ -191,7 +231,7 @@ func Check(ops []Op) Report {
 func (c *checker) object(name string) *object {
 	o := c.objects[name]
 	if o == nil {
-		o = &object{name: name, byName: map[string]*element{}}
+		o = &object{name: name, byName: map[string]*element{}, began: never}
 		c.objects[name] = o
 		c.sorted = append(c.sorted, o)
 	}
@@ -245,6 +285,7 @@ func (c *checker) index() {
 		c.byOp[o] = w
 		for _, wr := range o.Writes {
 			obj := c.object(wr.Object)
+			obj.began = min(obj.began, o.Start)
 			w.added += len(wr.Add)
 			for _, name := range wr.Add {
 				obj.add(name, w)
@@ -265,6 +306,9 @@ func (c *checker) index() {
 				}
 			}
 		}
+	}
+	for _, obj := range c.sorted {
+		obj.sumUp()
 	}
 	c.now.session = make([]knowledge, len(c.sessions))
 }

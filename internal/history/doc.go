@@ -20,6 +20,11 @@
 // A removal explains that an element is absent only if all else that its op did fits what is shown with it. If there is one
 // such op alone, whoever should have been shown the element knows that op as well.
 //
+// A sum is made by some of the increments: all up to one of each session. Those without which it does not come about are known.
+//
+// What a daemon knew when a barrier began (Held) its peers know at the end; what it knew when it was copied (Backup) it knows when the copy is put
+// back (Lost, Kept).
+//
 // An op whose outcome is unknown happened if anything of it was seen, and is then as any other, but that it may have
 // come after later ones of its session.
 //

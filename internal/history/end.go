@@ -182,27 +182,28 @@ func (c *checker) finalState(o *Op, count bool) {
 		if !isSum(obj.name) {
 			continue
 		}
-		least, most := int64(0), int64(0)
-		for _, i := range obj.incs {
-			switch {
-			case c.stands(i.by):
-				least += i.amount
-				most += i.amount
-			case i.by.Outcome != Refused:
-				least += min(i.amount, 0)
-				most += max(i.amount, 0)
-			}
-		}
+		s := c.finalSums(obj)
 		if count {
 			c.Sums++
-			if least == most {
+			if s.exact() {
 				c.Exact++
 			}
 		}
-		if r.Sum < least || r.Sum > most {
-			c.add(Missing, fmt.Sprintf("%s: %s is %d in the end; what was acknowledged and what is unknown allow %d to %d", o.Daemon, obj.name, r.Sum, least, most))
+		if !s.allow(r.Sum) {
+			c.add(Missing, fmt.Sprintf("%s: %s is %d in the end; what was acknowledged and what is unknown allow %v", o.Daemon, obj.name, r.Sum, s))
 		}
 	}
+}
+
+// finalSums returns the sums that a counter may have in the end. With an increment that stands there are all earlier ones of its session.
+func (c *checker) finalSums(obj *object) *sums {
+	stand := map[int]uint32{}
+	for _, i := range obj.incs {
+		if c.stands(i.by) {
+			stand[i.by.session] = max(stand[i.by.session], i.by.index)
+		}
+	}
+	return obj.sums(func(w *write) bool { return w.index <= stand[w.session] }, func(*write) bool { return true })
 }
 
 // finalFeed compares the end with what the last reader at the daemon was told.

@@ -241,6 +241,24 @@ func TestAnomalies(t *testing.T) {
 		{"the feed makes up what is read for it", begin().op(Op{Kind: Feed, Session: "feed-a", Daemon: "a", Reads: []Read{{Object: "list/l", Elements: []string{"x"}, Later: true}}}), Phantom},
 		{"the feed makes up a sum", begin().inc("a1", "counter/c", 2).op(Op{Kind: Feed, Session: "feed-a", Daemon: "a", Reads: []Read{{Object: "counter/c", Sum: 3}}}), Sum},
 		{"the feed may tell an older sum", begin().inc("a1", "counter/c", 2).op(Op{Kind: Feed, Session: "feed-a", Daemon: "a", Reads: []Read{{Object: "counter/c"}}}), ""},
+		{"a sum goes back", begin().inc("b1", "counter/c", 5).sum("a1", "counter/c", 5).sum("a1", "counter/c", 0), Sum},
+		{"that of a bounded counter", begin().inc("b1", "bounded/c", 5).sum("a1", "bounded/c", 5).sum("a1", "bounded/c", 0), Sum},
+		{"it does where something is taken", begin().inc("b1", "counter/c", 5).sum("a1", "counter/c", 5).inc("b1", "counter/c", -5).sum("a1", "counter/c", 0), ""},
+		{"half of an increment", begin().inc("b1", "counter/c", 5).sum("a1", "counter/c", 3), Sum},
+		{"half of one whose outcome is unknown", begin().inc("b1", "counter/c", 5).become(Unknown).sum("a1", "counter/c", 3), Sum},
+		{"one of unknown outcome without one that is known, in the end", begin().inc("a1", "counter/c", 3).inc("b1", "counter/c", 7).become(Unknown).end("c", Read{Object: "counter/c", Sum: 7}), Missing},
+		{"two of one session, without the first", begin().inc("b1", "counter/c", 5).inc("b1", "counter/c", 7).sum("a1", "counter/c", 7), Sum},
+		{"of two sessions", begin().inc("b1", "counter/c", 5).inc("c1", "counter/c", 7).sum("a1", "counter/c", 7), ""},
+		{"the first of unknown outcome", begin().inc("b1", "counter/c", 5).become(Unknown).inc("b1", "counter/c", 7).sum("a1", "counter/c", 7).sum("a1", "counter/c", 12), ""},
+		{"several that come to the same", begin().inc("b1", "counter/c", 5).inc("c1", "counter/c", 5).sum("a1", "counter/c", 5).sum("d1", "counter/c", 5).end("a", Read{Object: "counter/c", Sum: 10}), ""},
+		{"a sum tells of what its writers knew", begin().add("b1", "set/s", "x").inc("b1", "counter/c", 5).sum("a1", "counter/c", 5).read("a1", "set/s"), Stale},
+		{"unless another may have made it", begin().add("b1", "set/s", "x").inc("b1", "counter/c", 5).inc("c1", "counter/c", 5).sum("a1", "counter/c", 5).read("a1", "set/s"), ""},
+		{"a sum with a part that all ways to it have", begin().inc("b1", "counter/c", 10).inc("c1", "counter/c", 1).inc("d1", "counter/c", 1).sum("a1", "counter/c", 11).sum("a1", "counter/c", 2), Sum},
+		{"half a batch of two counters", begin().batch("a1", Write{Object: "counter/c", Inc: 2}, Write{Object: "counter/d", Inc: 2}).whole("b", Read{Object: "counter/c", Sum: 2}), Sum},
+		{"all of a batch of one counter", begin().batch("a1", Write{Object: "counter/c", Inc: 2}, Write{Object: "counter/c", Inc: 3}).sum("b1", "counter/c", 0).sum("b1", "counter/c", 5), ""},
+		{"half of it", begin().batch("a1", Write{Object: "counter/c", Inc: 2}, Write{Object: "counter/c", Inc: 3}).sum("b1", "counter/c", 2), Sum},
+		{"sums that are too many to be told apart", begin().inc("b1", "counter/c", 1<<40).inc("c1", "counter/c", 5).sum("a1", "counter/c", 3), ""},
+		{"but not beyond them", begin().inc("b1", "counter/c", 1<<40).inc("c1", "counter/c", 5).sum("a1", "counter/c", -1), Sum},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -275,6 +293,33 @@ func TestExactSumsAreCounted(t *testing.T) {
 	s.end("b", el("set/s", "x"), Read{Object: "counter/c", Sum: 2})
 	if r := Check(s.ops); r.Exact != 1 || r.AtRisk != 0 || len(r.Anomalies) > 0 {
 		t.Errorf("%+v", r)
+	}
+}
+
+func TestExactReadsAreCounted(t *testing.T) {
+	s := begin().inc("a1", "counter/c", 2).sum("a1", "counter/c", 2).sum("b1", "counter/c", 2).sum("b1", "counter/c", 2)
+	if r := Check(s.ops); r.SumsRead != 3 || r.ExactRead != 2 || len(r.Anomalies) > 0 {
+		t.Errorf("%+v", r)
+	}
+}
+
+// TestWhatIsSettledIsJudged: where all is known to be gone, and nothing is left to count, what is shown is judged all the same.
+func TestWhatIsSettledIsJudged(t *testing.T) {
+	for _, test := range []struct {
+		want  string
+		reads []Read
+	}{
+		{"", []Read{{Object: "counter/c", Sum: 2}}},
+		{Sum, nil},
+		{Sum, []Read{{Object: "counter/c", Sum: 3}}},
+		{Resurrected, []Read{{Object: "counter/c", Sum: 2}, el("set/s", "x")}},
+		{Phantom, []Read{{Object: "counter/c", Sum: 2}, el("set/s", "y")}},
+		{Sum, []Read{{Object: "counter/c", Sum: 2}, {Object: "counter/later", Sum: 1}}},
+	} {
+		s := begin().add("a1", "set/s", "x").inc("a1", "counter/c", 2).remove("a1", "set/s", "x").read("a1", "set/s").whole("a", test.reads...).inc("b1", "counter/later", 1)
+		if r := Check(s.ops); test.want == "" && len(r.Anomalies) > 0 || test.want != "" && r.Counts[test.want] != 1 {
+			t.Errorf("%v: found %v, want %q", test.reads, r.Counts, test.want)
+		}
 	}
 }
 

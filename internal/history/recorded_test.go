@@ -41,7 +41,7 @@ func TestRecorded(t *testing.T) {
 	if r.Finals < 2 {
 		t.Errorf("%d daemons tell what they hold in the end", r.Finals)
 	}
-	t.Logf("anomalies: %v; %d writes at risk; %d of %d sums are exact", r.Counts, r.AtRisk, r.Exact, r.Sums)
+	t.Logf("anomalies: %v; %d writes at risk; %d of %d sums are exact, and %d of %d reads of one", r.Counts, r.AtRisk, r.Exact, r.Sums, r.ExactRead, r.SumsRead)
 }
 
 // mistake is one that is planted in a history: it changes one of the ops that it fits.

@@ -409,8 +409,8 @@ func (x *chaos) judge(file string) {
 	}
 	began := time.Now()
 	report := history.Check(ops)
-	x.logf("%d ops were checked in %v; %d acknowledged writes went with a lost directory, or may have; %d of %d sums are exact",
-		len(ops), time.Since(began).Round(time.Millisecond), report.AtRisk, report.Exact, report.Sums)
+	x.logf("%d ops were checked in %v; %d acknowledged writes went with a lost directory, or may have; %d of %d sums are exact, and %d of %d reads of one",
+		len(ops), time.Since(began).Round(time.Millisecond), report.AtRisk, report.Exact, report.Sums, report.ExactRead, report.SumsRead)
 	if report.Finals != len(x.hosts) {
 		x.t.Errorf("%d daemons of %d told what they hold in the end", report.Finals, len(x.hosts))
 	}
