@@ -263,6 +263,12 @@ func (s *source) Entries(since crdt.VersionVector) iter.Seq2[crdt.Entry, error] 
 	{"a delete leaves bounded counters as they are", []edit{
 		{"store/tx.go", `if item.Path.LeafType() == crdt.Bounded {`, `if item.Path.LeafType() == 0 {`},
 	}},
+	{"the last part of a tree is not compared", []edit{
+		{"sync/tree.go", `		for i, theirs := range a.hashes {`, `		for i, theirs := range a.hashes[:fanOut-1] {`},
+	}},
+	{"live dots of a later chunk count as covered", []edit{
+		{"delta/dotset_ops.go", `range q.chunks[i:] {`, `range q.chunks[len(q.chunks):] {`},
+	}},
 	{"who is far ahead drags others along", []edit{
 		{"crdt/timestamp.go", `	return c.MaxAhead > 0 && t > `, `	return c.MaxAhead < 0 && t > `},
 	}},

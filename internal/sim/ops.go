@@ -61,6 +61,20 @@ func (n *node) write(rng *rand.Rand) {
 	}
 }
 
+// goFar commits one transaction that takes so many seqs. A hundred of them stay live, spread over all.
+func (n *node) goFar(seqs int) {
+	const stay = 100
+	far := crdt.Object(crdt.Set, "far").Leaf(crdt.Set)
+	ops := make([]op, stay)
+	for i := range ops {
+		ops[i] = op{what: add, path: far.Member(fmt.Sprint(i)), amount: int64(seqs / stay)}
+		if i%3 == 0 { // some go with all that a delete takes
+			ops[i].path = sets[0].Member(fmt.Sprint("far", i))
+		}
+	}
+	n.commit(ops)
+}
+
 // draw draws one operation, or one that is made of many.
 func (n *node) draw(rng *rand.Rand) []op {
 	pick := func(ps []crdt.Path) crdt.Path { return ps[rng.IntN(len(ps))] }
@@ -205,7 +219,11 @@ func (o *op) do(tx *store.Tx) error {
 		if o.path.LeafType() == crdt.Flag {
 			return tx.Enable(o.path)
 		}
-		_, err = tx.Add(o.path)
+		for range max(1, o.amount) { // what it adds again takes its own place, and one more seq
+			if _, err = tx.Add(o.path); err != nil {
+				return err
+			}
+		}
 	case stock:
 		err = tx.Stock(o.path, o.amount)
 	case give:

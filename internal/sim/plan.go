@@ -28,6 +28,9 @@ type Config struct {
 	ChunkBytes   int
 	// FrameBytes is up to how large a frame of gossip is, 0 for as large as a daemon's: larger units are announced.
 	FrameBytes int
+	// Far is how many seqs the first transaction of one replica takes: its live dots then are a tree of more than a leaf, or
+	// fill more than a chunk.
+	Far int
 	// Slow is how many times as long messages of sessions take, 0 for once: much happens in between.
 	Slow int
 	// Memory has the namespace live in memory: a run that ends takes its replica along.
@@ -147,6 +150,9 @@ func ConfigOf(seed uint64) Config {
 	}
 	if rng := stream(seed, "frames", 0); rng.IntN(6) == 0 {
 		cfg.FrameBytes = []int{1, 200, 1000}[rng.IntN(3)]
+	}
+	if rng := stream(seed, "far", 0); rng.IntN(12) == 0 {
+		cfg.Far = []int{15_400, 16_300, 65_500}[rng.IntN(3)]
 	}
 	if cfg.Memory = stream(seed, "memory", 0).IntN(8) == 0; cfg.Memory {
 		cfg.Steps[present] += 10

@@ -73,6 +73,8 @@ func (r *Result) add(o Result) {
 	r.Stamps += o.Stamps
 	r.Singles += o.Singles
 	r.Groups += o.Groups
+	r.Trees += o.Trees
+	r.Chunks += o.Chunks
 }
 
 // TestKept runs the worlds that have once shown something.
@@ -124,7 +126,10 @@ func TestSeeds(t *testing.T) {
 	t.Logf("%d seeds: %d units, %d events, %d sessions cut, %d crashes, %d readers checked, %v of virtual time",
 		count, total.Units, total.Events, total.Cuts, total.Crashes, total.Checks, total.Virtual)
 	t.Logf("%d forks healed, %d disks rotten, %d ids retired, %d entries over", total.Forks, total.Rot, total.Retired, total.Expired)
-	if count > 50 && min(total.Units, total.Cuts, total.Crashes, total.Checks, total.Forks, total.Rot, total.Retired, total.Expired, total.Stamps, total.Singles, total.Groups) == 0 {
+	t.Logf("%d timestamps, %d announced units pulled, %d commits of several writers, %d replicas beyond a leaf, %d beyond a chunk",
+		total.Stamps, total.Singles, total.Groups, total.Trees, total.Chunks)
+	if count > 50 && min(total.Units, total.Cuts, total.Crashes, total.Checks, total.Forks, total.Rot, total.Retired, total.Expired,
+		total.Stamps, total.Singles, total.Groups, total.Trees, total.Chunks) == 0 {
 		t.Fatal("the worlds were too kind to prove anything")
 	}
 }

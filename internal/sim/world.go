@@ -33,6 +33,8 @@ type Result struct {
 	Expired int // entries that were removed since their deadline had passed
 	Strays  int // two histories that stand under one id
 	Alarms  int // that told of them
+	Trees   int // replicas whose live dots may be a tree of more than a leaf
+	Chunks  int // or in more than one chunk
 	Groups  int // commits of several transactions
 	Singles int // pulls of one unit that was announced
 	Stamps  int // timestamps, compared with what their author had seen
@@ -98,6 +100,9 @@ func (w *World) populate() {
 		w.add(newDisk()).boot()
 	}
 	w.rewire()
+	if w.cfg.Far > 0 {
+		w.nodes[0].goFar(w.cfg.Far)
+	}
 	for i := range clients {
 		w.clients = append(w.clients, &client{name: fmt.Sprint("client", i)})
 	}
@@ -199,6 +204,12 @@ func (w *World) play() Result {
 	w.res.Virtual = w.now.Sub(w.began) + w.calendar
 	for _, us := range w.units.of {
 		w.res.Units += len(us)
+		if len(us) > 0 && us[len(us)-1].Last >= 1<<10 {
+			w.res.Trees++
+		}
+		if len(us) > 0 && us[len(us)-1].Last >= 1<<16 {
+			w.res.Chunks++
+		}
 	}
 	return w.res
 }
