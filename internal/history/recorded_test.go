@@ -32,7 +32,8 @@ func recorded(t *testing.T, path string) []Op {
 	return ops
 }
 
-// TestRecorded judges a history from a file, by default one of test/e2e in which nothing was wrong.
+// TestRecorded judges a history from a file, by default one of test/e2e in which nothing was wrong: half a minute of chaos, with objects that are
+// swept soon (a generation of 4 s), and few idempotency keys (for 2 writes of 10), so that some outcomes are unknown.
 func TestRecorded(t *testing.T) {
 	r := Check(recorded(t, *file))
 	for _, a := range r.Anomalies {
@@ -62,6 +63,13 @@ func isRead(kind Kind, typ string, least int) func(*Op) bool {
 	return func(o *Op) bool { return o.Kind == kind && len(o.Writes) == 0 && reads(o, typ, least) >= 0 }
 }
 
+// isOK is of calls that were done, and not answered as another try before.
+func isOK(name string) func(*Op) bool {
+	return func(o *Op) bool {
+		return o.Name == name && (o.Kind == Call) && o.Outcome == OK && (len(o.Reads) > 0 || o.Name != "counter inc")
+	}
+}
+
 func changeRead(typ string, least int, change func(r *Read)) func(*Op) {
 	return func(o *Op) {
 		o.Reads = slices.Clone(o.Reads)
@@ -79,15 +87,33 @@ func addOne(r *Read)    { r.Sum++ }
 // Most of them must be found; not all can be, since a read may be older than what was dropped from it.
 func TestPlantedMistakesAreFound(t *testing.T) {
 	ops := recorded(t, "testdata/recorded.jsonl.gz")
+	// back shows one element of a sweep, some time after it was sent, in an export.
+	back := func(name string, outcome Outcome) mistake {
+		n := slices.IndexFunc(ops, func(o Op) bool { return o.Name == name && o.Outcome == outcome })
+		if n < 0 {
+			t.Fatalf("the history has no %s whose outcome is %s", name, outcome)
+		}
+		swept := ops[n]
+		return mistake{[]string{Resurrected}, func(o *Op) bool { return o.Whole && o.Kind == Call && o.Start > swept.End+1_000_000 }, func(o *Op) {
+			o.Reads = append(slices.Clone(o.Reads), Read{Object: swept.Writes[0].Object, Elements: swept.Writes[0].Remove[:1]})
+		}}
+	}
 	for name, m := range map[string]mistake{
-		"a member is missing":             {[]string{Stale, Torn}, isRead(Call, "set", 2), changeRead("set", 2, dropFirst)},
-		"a field is missing":              {[]string{Stale, Torn}, isRead(Call, "map", 2), changeRead("map", 2, dropFirst)},
-		"an item is missing":              {[]string{Stale, Torn}, isRead(Call, "list", 2), changeRead("list", 2, dropFirst)},
-		"an item is doubled":              {[]string{Twice}, isRead(Call, "list", 1), changeRead("list", 1, func(r *Read) { r.Elements = append(r.Elements, r.Elements[0]) })},
-		"items are in reverse":            {[]string{Order}, isRead(Call, "list", 12), changeRead("list", 12, func(r *Read) { slices.Reverse(r.Elements) })},
-		"a value from nowhere":            {[]string{Phantom}, isRead(Call, "register", 1), changeRead("register", 1, func(r *Read) { r.Elements[0] = "nowhere" })},
-		"a member is missing in the end":  {[]string{Missing}, isRead(Final, "set", 1), changeRead("set", 1, dropLast)},
-		"a sibling is missing in the end": {[]string{Missing}, isRead(Final, "register", 2), changeRead("register", 2, dropLast)},
+		"what was swept is shown again":           back("sweep batch", OK),
+		"what may have been swept is shown again": back("sweep", Unknown),
+		"a member is missing":                     {[]string{Stale, Torn}, isRead(Call, "set", 2), changeRead("set", 2, dropFirst)},
+		"a field is missing":                      {[]string{Stale, Torn}, isRead(Call, "map", 2), changeRead("map", 2, dropFirst)},
+		"an item is missing":                      {[]string{Stale, Torn}, isRead(Call, "list", 2), changeRead("list", 2, dropFirst)},
+		"an item is doubled":                      {[]string{Twice}, isRead(Call, "list", 1), changeRead("list", 1, func(r *Read) { r.Elements = append(r.Elements, r.Elements[0]) })},
+		"items are in reverse":                    {[]string{Order}, isRead(Call, "list", 12), changeRead("list", 12, func(r *Read) { slices.Reverse(r.Elements) })},
+		"a value from nowhere":                    {[]string{Phantom}, isRead(Call, "register", 1), changeRead("register", 1, func(r *Read) { r.Elements[0] = "nowhere" })},
+		"a register is empty":                     {[]string{Stale, Torn}, isRead(Call, "register", 1), changeRead("register", 1, func(r *Read) { r.Elements = nil })},
+		"a counter is off":                        {[]string{Sum}, isRead(Call, "counter", 0), changeRead("counter", 0, addOne)},
+		"an own increment is missing":             {[]string{Sum}, func(o *Op) bool { return o.Name == "counter inc" && len(o.Reads) > 0 }, func(o *Op) { o.Reads = []Read{{Object: o.Reads[0].Object, Sum: o.Reads[0].Sum - o.Writes[0].Inc}} }},
+		"a condition that did not hold":           {[]string{Condition}, isOK("register set if"), func(o *Op) { o.Writes = []Write{{Object: o.Writes[0].Object, Add: o.Writes[0].Add}} }},
+		"a sum of the feed from nowhere":          {[]string{Sum}, isRead(Feed, "bounded", 0), changeRead("bounded", 0, func(r *Read) { r.Sum += 1000 })},
+		"a member is missing in the end":          {[]string{Missing}, isRead(Final, "set", 1), changeRead("set", 1, dropLast)},
+		"a sibling is missing in the end":         {[]string{Missing}, isRead(Final, "register", 2), changeRead("register", 2, dropLast)},
 		"a counter is off in the end": {[]string{Missing, Sum}, func(o *Op) bool { return o.Kind == Final && len(o.Reads) > 0 }, func(o *Op) {
 			o.Reads = slices.Clone(o.Reads)
 			addOne(&o.Reads[slices.IndexFunc(o.Reads, func(r Read) bool { return strings.HasPrefix(r.Object, "counter/bc") })])
@@ -95,7 +121,7 @@ func TestPlantedMistakesAreFound(t *testing.T) {
 		"a daemon differs in the end": {[]string{Diverged}, func(o *Op) bool { return o.Kind == Final }, func(o *Op) { o.Digest = "another" }},
 		"a batch is half in an export": {[]string{Torn, Stale}, func(o *Op) bool { return o.Whole && o.Kind == Call && reads(o, "map", 1) >= 0 },
 			changeRead("map", 1, dropLast)},
-		"an acknowledged write was refused": {[]string{Phantom}, func(o *Op) bool { return o.Name == "set add" && o.Outcome == OK }, func(o *Op) { o.Outcome = Refused }},
+		"an acknowledged write was refused": {[]string{Phantom}, isOK("set add"), func(o *Op) { o.Outcome = Refused }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var places []int
@@ -117,6 +143,7 @@ func TestPlantedMistakesAreFound(t *testing.T) {
 					found++
 				}
 			}
+			t.Logf("found %d times of %d", found, tried)
 			if 3*found < 2*tried {
 				t.Errorf("found %d times of %d", found, tried)
 			}
