@@ -112,7 +112,6 @@ type write struct {
 	session int
 	index   uint32 // in its session, from 1
 	knew    knowledge
-	added   int     // how many elements it adds
 	heldAt  []int64 // by daemon: since when it is known to hold the write; never if it is not
 	unnamed int     // how many more are known to hold it
 	// happened says that it did: it was acknowledged, or something of it was seen.
@@ -286,7 +285,6 @@ func (c *checker) index() {
 		for _, wr := range o.Writes {
 			obj := c.object(wr.Object)
 			obj.began = min(obj.began, o.Start)
-			w.added += len(wr.Add)
 			for _, name := range wr.Add {
 				obj.add(name, w)
 			}

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
-	"strings"
 )
 
 // oversold: at no time was more taken than had been put there, or may have been.
@@ -76,5 +75,3 @@ func (c *checker) required(w *write) {
 		}
 	}
 }
-
-func isRegister(object string) bool { return strings.HasPrefix(object, "register/") }

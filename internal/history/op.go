@@ -82,8 +82,9 @@ type Read struct {
 func isSum(object string) bool {
 	return strings.HasPrefix(object, "counter/") || isBounded(object)
 }
-func isBounded(object string) bool { return strings.HasPrefix(object, "bounded/") }
-func isList(object string) bool    { return strings.HasPrefix(object, "list/") }
+func isBounded(object string) bool  { return strings.HasPrefix(object, "bounded/") }
+func isList(object string) bool     { return strings.HasPrefix(object, "list/") }
+func isRegister(object string) bool { return strings.HasPrefix(object, "register/") }
 
 // String tells the op in a line.
 func (o Op) String() string {
