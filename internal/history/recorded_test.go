@@ -134,7 +134,7 @@ func TestPlantedMistakesAreFound(t *testing.T) {
 				t.Fatal("the history has no place for it")
 			}
 			found, tried := 0, 0
-			for n := 0; n < len(places); n += 1 + len(places)/6 {
+			for n := 0; n < len(places); n += 1 + len(places)/4 {
 				changed := slices.Clone(ops)
 				m.make(&changed[places[n]])
 				counts := Check(changed).Counts
