@@ -10,11 +10,11 @@ import (
 	"github.com/anabranchdb/anabranch/delta"
 )
 
-// Clocks up to this many components are asked for whole.
-const smallClock = 64
-
-// pageComponents is how many components, with their runs, one message carries: about 50 KiB.
-const pageComponents = 1000
+// Of the configuration of a daemon: a page of a clock is about 50 KiB.
+const (
+	smallClock     = 64
+	pageComponents = 1000
+)
 
 // maxAsks bounds the hellos whose answer is waited for.
 const maxAsks = 64
@@ -41,7 +41,7 @@ func (e *Engine) tell(now time.Time) {
 			runs[r] = run
 		}
 	}
-	for _, m := range pages(kindTell, clockList(changed), runs) {
+	for _, m := range pages(e.cfg, kindTell, clockList(changed), runs) {
 		data := m.encode()
 		for _, p := range e.sorted() {
 			e.do(Send{Peer: p.id, Data: data})
@@ -50,10 +50,10 @@ func (e *Engine) tell(now time.Time) {
 }
 
 // pages cuts components and those of runs that belong to them into messages; at least one.
-func pages(k kind, cs []component, runs delta.Runs) []*message {
+func pages(cfg Config, k kind, cs []component, runs delta.Runs) []*message {
 	var ms []*message
 	for {
-		n := min(len(cs), pageComponents)
+		n := min(len(cs), cfg.ClockPage)
 		m := &message{kind: k, clock: cs[:n], runs: runsOf(cs[:n], runs)}
 		ms = append(ms, m)
 		if cs = cs[n:]; len(cs) == 0 {
@@ -146,7 +146,7 @@ func (e *Engine) askClock(p *peer) {
 	m := message{kind: kindAsk}
 	p.synced = false
 	p.asking = &asking{}
-	if len(e.view.clock) > smallClock {
+	if len(e.view.clock) > e.cfg.SmallClock {
 		p.asking.base = e.view
 		m.buckets = hashBuckets(e.view.clock, e.view.runs)
 	}
@@ -169,7 +169,7 @@ func (e *Engine) heardAsk(now time.Time, p *peer, m *message) error {
 		}
 		cs = in
 	}
-	ms := pages(kindClock, cs, e.view.runs)
+	ms := pages(e.cfg, kindClock, cs, e.view.runs)
 	ms[0].mask = mask
 	for _, page := range ms {
 		e.do(Send{Peer: p.id, Data: page.encode()})

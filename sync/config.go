@@ -43,6 +43,10 @@ type Config struct {
 	// ApplyTimeout is how long an Apply may stay unanswered before its units count as lost.
 	ApplyTimeout time.Duration
 
+	// SmallClock is up to how many components a clock has that is asked for as a whole: of a larger one only what differs.
+	SmallClock int
+	// ClockPage is how many components, with their runs, one message carries.
+	ClockPage int
 	// FrameBytes is up to how large a frame of gossip is: a unit for which that is too little is announced, and pulled.
 	FrameBytes int
 
@@ -72,6 +76,8 @@ func DefaultConfig() Config {
 		RetryMin:        500 * time.Millisecond,
 		RetryMax:        30 * time.Second,
 		ApplyTimeout:    30 * time.Second,
+		SmallClock:      smallClock,
+		ClockPage:       pageComponents,
 		FrameBytes:      delta.MaxFrameBytes,
 		Window:          8,
 		ChunkBytes:      maxChunkBytes,
@@ -101,6 +107,9 @@ func (c Config) Validate() error {
 	positive("ApplyTimeout", c.ApplyTimeout > 0)
 	positive("LogMaxDots", c.LogMaxDots > 0)
 	positive("MaxStreamed", c.MaxStreamed > 0)
+	if c.ClockPage < 1 || c.ClockPage > pageComponents {
+		errs = append(errs, fmt.Errorf("sync: ClockPage must be in [1, %d]", pageComponents))
+	}
 	if c.FrameBytes < 1 || c.FrameBytes > delta.MaxFrameBytes {
 		errs = append(errs, fmt.Errorf("sync: FrameBytes must be in [1, %d]", delta.MaxFrameBytes))
 	}

@@ -305,7 +305,7 @@ func TestConfigValidate(t *testing.T) {
 		t.Error(err)
 	}
 	err := Config{CheckJitter: 2}.Validate()
-	for _, name := range []string{"MaxPeers", "PendingAge", "CheckJitter", "FrameBytes", "Window", "MaxPendingUnits"} {
+	for _, name := range []string{"MaxPeers", "PendingAge", "CheckJitter", "ClockPage", "FrameBytes", "Window", "MaxPendingUnits"} {
 		if err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("no word of %s: %v", name, err)
 		}

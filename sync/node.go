@@ -26,7 +26,7 @@ const (
 	maxRuns = 48
 
 	rootBytes = 8 + shortHashBytes
-	pageRoots = 10_000
+	rootsOfComponent = 10 // a page has so many times as many roots as components
 )
 
 type node struct {

@@ -218,12 +218,12 @@ func (p *PullSession) want(mode uint64) [][]byte {
 func (p *PullSession) wantPages(mode uint64, cs []component, runs delta.Runs) []*message {
 	var ms []*message
 	for len(cs) > 0 {
-		n := min(len(cs), pageComponents)
+		n := min(len(cs), p.cfg.ClockPage)
 		ms = append(ms, &message{kind: kindWant, flags: flagMore, clock: cs[:n]})
 		cs = cs[n:]
 	}
 	for ids := sortedRuns(runs); len(ids) > 0; {
-		n := min(len(ids), pageComponents)
+		n := min(len(ids), p.cfg.ClockPage)
 		m := &message{kind: kindWant, flags: flagMore}
 		for _, r := range ids[:n] {
 			m.runs = append(m.runs, told{Replica: r, Run: runs[r]})

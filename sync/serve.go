@@ -148,7 +148,7 @@ func (s *ServeSession) request(m *message) ([][]byte, error) {
 	}
 	s.phase = serveWant
 	s.c1, s.theirs = s.st.Clock.Clone(), cloneRuns(s.runs)
-	ms := pages(kindOffer, clockList(s.st.Clock), s.runs)
+	ms := pages(s.cfg, kindOffer, clockList(s.st.Clock), s.runs)
 	past := src.Past()
 	for _, m := range ms {
 		m.past = pastOf(m.clock, past)
@@ -254,7 +254,7 @@ func (s *ServeSession) roots() [][]byte {
 	var out [][]byte
 	page := &message{kind: kindRoots, flags: flagMore}
 	for _, r := range s.cut.Replicas() {
-		if page.hashes = appendRoots(page.hashes, s.cut, both, r); len(page.hashes) == pageRoots*rootBytes {
+		if page.hashes = appendRoots(page.hashes, s.cut, both, r); len(page.hashes) == s.cfg.ClockPage*rootsOfComponent*rootBytes {
 			out = append(out, page.encode())
 			page = &message{kind: kindRoots, flags: flagMore}
 		}

@@ -269,6 +269,17 @@ func (s *source) Entries(since crdt.VersionVector) iter.Seq2[crdt.Entry, error] 
 	{"live dots of a later chunk count as covered", []edit{
 		{"delta/dotset_ops.go", `range q.chunks[i:] {`, `range q.chunks[len(q.chunks):] {`},
 	}},
+	{"the last page of a clock is taken for all of it", []edit{
+		{"sync/serve.go", `	for _, c := range m.clock {
+		if s.c1`, `	if len(m.clock) > 0 {
+		s.c1 = s.st.Clock.Clone()
+	}
+	for _, c := range m.clock {
+		if s.c1`},
+	}},
+	{"a live dot is missing in the bits of a leaf", []edit{
+		{"sync/node.go", `s <= r.last-first; s++ {`, `s < r.last-first; s++ {`},
+	}},
 	{"who is far ahead drags others along", []edit{
 		{"crdt/timestamp.go", `	return c.MaxAhead > 0 && t > `, `	return c.MaxAhead < 0 && t > `},
 	}},

@@ -28,8 +28,11 @@ type Config struct {
 	ChunkBytes   int
 	// FrameBytes is up to how large a frame of gossip is, 0 for as large as a daemon's: larger units are announced.
 	FrameBytes int
-	// Far is how many seqs the first transaction of one replica takes: its live dots then are a tree of more than a leaf, or
-	// fill more than a chunk.
+	// ClockPage is how many components one message carries, 0 for as many as a daemon's. If it is set, all clocks are compared part
+	// by part.
+	ClockPage int
+	// Far is how many seqs the first transaction of one replica takes: its live dots then have gaps, are a tree of
+	// more than a leaf, or fill more than a chunk.
 	Far int
 	// Slow is how many times as long messages of sessions take, 0 for once: much happens in between.
 	Slow int
@@ -151,8 +154,11 @@ func ConfigOf(seed uint64) Config {
 	if rng := stream(seed, "frames", 0); rng.IntN(6) == 0 {
 		cfg.FrameBytes = []int{1, 200, 1000}[rng.IntN(3)]
 	}
+	if rng := stream(seed, "clock page", 0); rng.IntN(10) == 0 {
+		cfg.ClockPage = 1 + rng.IntN(2)
+	}
 	if rng := stream(seed, "far", 0); rng.IntN(12) == 0 {
-		cfg.Far = []int{15_400, 16_300, 65_500}[rng.IntN(3)]
+		cfg.Far = []int{1000, 15_400, 16_300, 65_500}[rng.IntN(4)]
 	}
 	if cfg.Memory = stream(seed, "memory", 0).IntN(8) == 0; cfg.Memory {
 		cfg.Steps[present] += 10
@@ -212,6 +218,9 @@ func (c Config) plan() []step {
 func (c Config) sync() peersync.Config {
 	cfg := peersync.DefaultConfig()
 	cfg.LogMaxDots, cfg.ChunkBytes, cfg.Window = c.LogMaxDots, c.ChunkBytes, 2
+	if c.ClockPage > 0 {
+		cfg.ClockPage, cfg.SmallClock = c.ClockPage, 0
+	}
 	if c.FrameBytes > 0 {
 		cfg.FrameBytes = c.FrameBytes
 	}
