@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math/rand/v2"
 	"slices"
 	"testing"
 	"time"
@@ -147,6 +148,63 @@ func TestMigrate(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got := contentOf(t, r.backend.Backend); !maps.EqualFunc(got, want, bytes.Equal) {
+			for key, v := range want {
+				if !bytes.Equal(got[key], v) {
+					t.Errorf("stopped behind %d batches: %q is %q, want %q", stop, key, got[key], v)
+				}
+			}
+			t.Fatalf("stopped behind %d batches: %d keys, want %d", stop, len(got), len(want))
+		}
+	}
+}
+
+// A directory of layout 1 whose process ended within a large change: what it had done of that is migrated, and the
+// first open ends it as an open without a migration does.
+func TestMigrateUnfinished(t *testing.T) {
+	for stop := 1; ; stop *= 3 {
+		r := newRig(t)
+		r.opts.LargeEntries = 20
+		s, n := r.space()
+		fillAll(t, r, n)
+		batches := 0
+		r.backend.disturb(func(d *disturbed) {
+			d.onApply = func(*Batch) error {
+				if batches++; batches > stop {
+					return errStop
+				}
+				return nil
+			}
+		})
+		_, err := n.Commit(t.Context(), func(tx *Tx) error {
+			_, err := tx.Delete(crdt.Object(crdt.Set, "s"), nil)
+			_, err2 := tx.Delete(crdt.Object(crdt.Map, "o2-007"), nil)
+			return errors.Join(err, err2, tx.Increment(tCounter, 1))
+		})
+		_ = s.Close()
+		r.backend.calm()
+		if err == nil {
+			if stop < 3 {
+				t.Fatalf("all is done in %d batches: there is nothing to stop between", stop)
+			}
+			return
+		}
+		old := copyOf(t, r.backend.Backend)
+		if _, begun, err := old.Get(n.keys.redo()); err != nil || !begun {
+			t.Fatalf("stopped behind %d batches: no large change has begun (%v)", stop, err)
+		}
+		toLayout1(t, old)
+		finish := func() map[string][]byte {
+			r.opts.Rand = seeded{rand.New(rand.NewPCG(1, 1))} // runs, and attempts, have random names
+			s, n := r.space()
+			checkConsistency(t, n)
+			if err := s.Close(); err != nil {
+				t.Fatal(err)
+			}
+			return contentOf(t, r.backend.Backend)
+		}
+		want := finish()
+		r.backend.Backend = old
+		if got := finish(); !maps.EqualFunc(got, want, bytes.Equal) {
 			for key, v := range want {
 				if !bytes.Equal(got[key], v) {
 					t.Errorf("stopped behind %d batches: %q is %q, want %q", stop, key, got[key], v)
