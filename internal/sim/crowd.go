@@ -85,6 +85,17 @@ func (n *node) together(rng *rand.Rand, apply *peersync.Apply) error {
 	if apply != nil {
 		all = slices.Insert(all, rng.IntN(len(all)+1), brought)
 	}
+	var torn any
+	n.disk.meanwhile = func() { // the datastore has it, and the committer has not said so
+		defer func() {
+			if p := recover(); p != nil {
+				torn = p
+			}
+		}()
+		if n.ns.Clock().Compare(before) == crdt.Equal {
+			n.w.checkReader(n)
+		}
+	}
 	var running sync.WaitGroup
 	_, err := n.ns.Commit(context.Background(), func(*store.Tx) error {
 		for _, a := range all {
@@ -95,6 +106,9 @@ func (n *node) together(rng *rand.Rand, apply *peersync.Apply) error {
 		return nil
 	})
 	running.Wait()
+	if n.disk.meanwhile = nil; torn != nil {
+		panic(torn)
+	}
 	for _, a := range all {
 		if a.panicked != nil {
 			panic(a.panicked)

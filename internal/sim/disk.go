@@ -26,6 +26,8 @@ type disk struct {
 	fuse int
 	dead bool
 	rot  bool // reads report damage
+	// meanwhile, if not nil, is called when a batch is applied, before that is answered.
+	meanwhile func()
 }
 
 func newDisk() *disk {
@@ -57,6 +59,14 @@ func (d *disk) step() error {
 
 // Apply implements store.Backend.
 func (d *disk) Apply(b *store.Batch) (func() error, error) {
+	wait, err := d.apply(b)
+	if d.meanwhile != nil {
+		d.meanwhile()
+	}
+	return wait, err
+}
+
+func (d *disk) apply(b *store.Batch) (func() error, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if err := d.step(); err != nil {

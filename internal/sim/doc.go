@@ -4,6 +4,9 @@
 // seed decides everything, so a failure is replayed by its seed alone; [Shrink] then leaves out what it
 // does not take.
 //
+// Now and then several writers share a commit, with units from others among them; some worlds begin with many seqs, have
+// small frames of gossip, or cut clocks into small pages.
+//
 // After every commit, join and start, and at the end, the invariants of the model are checked on the replica
 // that it moved, against every unit that was ever written:
 //

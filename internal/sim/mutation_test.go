@@ -280,6 +280,12 @@ func (s *source) Entries(since crdt.VersionVector) iter.Seq2[crdt.Entry, error] 
 	{"a live dot is missing in the bits of a leaf", []edit{
 		{"sync/node.go", `s <= r.last-first; s++ {`, `s < r.last-first; s++ {`},
 	}},
+	{"readers see a commit before it is whole", []edit{
+		{"store/commit.go", `	if err := n.pin(); err != nil {
+		return err
+	}
+	wait, err := n.backend.Apply(b)`, `	wait, err := n.backend.Apply(b)`},
+	}},
 	{"who is far ahead drags others along", []edit{
 		{"crdt/timestamp.go", `	return c.MaxAhead > 0 && t > `, `	return c.MaxAhead < 0 && t > `},
 	}},
