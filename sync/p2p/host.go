@@ -4,11 +4,13 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"sync"
 	"time"
 
 	"github.com/libp2p/go-libp2p"
 	"github.com/libp2p/go-libp2p/core/host"
+	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/gologshim"
 	rcmgr "github.com/libp2p/go-libp2p/p2p/host/resource-manager"
 	"github.com/libp2p/go-libp2p/p2p/muxer/yamux"
@@ -17,6 +19,7 @@ import (
 	libp2ptls "github.com/libp2p/go-libp2p/p2p/security/tls"
 	libp2pquic "github.com/libp2p/go-libp2p/p2p/transport/quic"
 	"github.com/libp2p/go-libp2p/p2p/transport/tcp"
+	"github.com/libp2p/go-libp2p/x/rate"
 	ma "github.com/multiformats/go-multiaddr"
 )
 
@@ -29,6 +32,11 @@ const (
 	// connsPerAddress bounds the connections of one IPv4 address or IPv6 /56. Daemons behind one
 	// address translation share it.
 	connsPerAddress = 64
+	// dialRate bounds the connections to and from such an address, in one second in the long run; dialBurst may come at
+	// once. The limits of libp2p, one in five seconds, are for strangers on the internet: here a member that is
+	// away is dialled every second, by two transports, and ids of former daemons at its address share them.
+	dialRate  = 32
+	dialBurst = 256
 )
 
 // libraryLogs is done once: libp2p has one log for all hosts of a process.
@@ -50,17 +58,31 @@ func (q quieter) Handle(ctx context.Context, r slog.Record) error {
 func (q quieter) WithAttrs(as []slog.Attr) slog.Handler { return quieter{q.Handler.WithAttrs(as)} }
 func (q quieter) WithGroup(name string) slog.Handler    { return quieter{q.Handler.WithGroup(name)} }
 
+// newResources makes what bounds the connections and streams of libp2p, and their memory.
+func newResources() (network.ResourceManager, error) {
+	scaling := rcmgr.DefaultLimits
+	libp2p.SetDefaultServiceLimits(&scaling)
+	limit := rate.Limit{RPS: dialRate, Burst: dialBurst}
+	return rcmgr.NewResourceManager(rcmgr.NewFixedLimiter(scaling.AutoScale()),
+		rcmgr.WithMetricsDisabled(),
+		rcmgr.WithLimitPerSubnet(
+			[]rcmgr.ConnLimitPerSubnet{{PrefixLength: 32, ConnCount: connsPerAddress}},
+			[]rcmgr.ConnLimitPerSubnet{{PrefixLength: 56, ConnCount: connsPerAddress}}),
+		rcmgr.WithConnRateLimiters(&rate.Limiter{
+			NetworkPrefixLimits: []rate.PrefixLimit{{Prefix: netip.MustParsePrefix("127.0.0.0/8")}, {Prefix: netip.MustParsePrefix("::1/128")}},
+			SubnetRateLimiter: rate.SubnetLimiter{
+				IPv4SubnetLimits: []rate.SubnetLimit{{PrefixLength: 32, Limit: limit}},
+				IPv6SubnetLimits: []rate.SubnetLimit{{PrefixLength: 56, Limit: limit}},
+				GracePeriod:      time.Minute,
+			},
+		}))
+}
+
 // newHost makes the libp2p host: TCP and QUIC, nothing else, and not listening yet. It tells its
 // listen addresses to nobody by itself; members hear them on the control stream.
 func newHost(opts Options, g *gate) (host.Host, error) {
 	libraryLogs.Do(func() { gologshim.SetDefaultHandler(quieter{opts.Logger.Handler()}) })
-	scaling := rcmgr.DefaultLimits
-	libp2p.SetDefaultServiceLimits(&scaling)
-	resources, err := rcmgr.NewResourceManager(rcmgr.NewFixedLimiter(scaling.AutoScale()),
-		rcmgr.WithMetricsDisabled(),
-		rcmgr.WithLimitPerSubnet(
-			[]rcmgr.ConnLimitPerSubnet{{PrefixLength: 32, ConnCount: connsPerAddress}},
-			[]rcmgr.ConnLimitPerSubnet{{PrefixLength: 56, ConnCount: connsPerAddress}}))
+	resources, err := newResources()
 	if err != nil {
 		return nil, fmt.Errorf("p2p: resource limits: %w", err)
 	}

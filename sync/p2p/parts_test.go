@@ -411,3 +411,35 @@ func TestNamesTellNothing(t *testing.T) {
 		t.Error("topics are the same")
 	}
 }
+
+// TestDialRate: a member that is away is dialled every second by both transports, and who follows it at the same
+// address as well. Nothing of that may be refused here, and what one address can do has a bound all the same.
+func TestDialRate(t *testing.T) {
+	r, err := newResources()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	dialled := func(addr string, times int) (refused int) {
+		for range times {
+			c, err := r.OpenConnection(network.DirOutbound, true, multiaddrs(t, addr)[0])
+			if err != nil {
+				refused++
+				continue
+			}
+			c.Done()
+		}
+		return refused
+	}
+	for _, addr := range []string{"/ip4/10.0.0.1/tcp/1", "/ip4/10.0.0.2/udp/1/quic-v1", "/ip6/fd00::1/tcp/1"} {
+		if n := dialled(addr, 120); n > 0 { // half a minute, two ids, two transports
+			t.Errorf("%s: %d dials of 120 are refused", addr, n)
+		}
+		if n := dialled(addr, 3*dialBurst); n == 0 {
+			t.Errorf("%s: anything goes", addr)
+		}
+	}
+	if n := dialled("/ip4/127.0.0.1/tcp/1", 3*dialBurst); n > 0 {
+		t.Errorf("here: %d dials are refused", n)
+	}
+}
