@@ -18,7 +18,7 @@ type session struct {
 	serve          *peersync.ServeSession
 	there, back    *link // from the puller to the server, and back
 	over           bool
-	single         bool // it asks for one unit, which may depend on what is not here, or have left the log
+	single         bool // it asks for one unit, which may be in vain: it depends on what is not here, has left the log, or all is to be joined first
 }
 
 var errCut = errors.New("sim: the stream was cut")
@@ -117,7 +117,7 @@ func (w *World) end(s *session, err error) {
 	s.serve.Close()
 	if a := s.puller; a.up && a.start == s.starts[0] {
 		a.pull = nil
-		inVain := s.single && (errors.Is(err, delta.ErrGap) || errors.Is(err, peersync.ErrNotHeld))
+		inVain := s.single && (errors.Is(err, delta.ErrGap) || errors.Is(err, peersync.ErrNotHeld) || errors.Is(err, store.ErrJoining))
 		if err != nil && !inVain && !errors.Is(err, errCut) && !errors.Is(err, store.ErrDiskFull) && !w.parted(a, s.server) {
 			w.fail("%s: pulling from %s: %v", a.id, s.server.id, err)
 		}

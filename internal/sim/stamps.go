@@ -85,10 +85,13 @@ func (n *node) checkStamps(written []delta.Unit, found bool) {
 	s.turn(wall) // it may have been set back since that was written
 }
 
-// sawStamps has a node know the timestamps of units that it has taken in, as far as they are live there.
+// sawStamps has a node know the timestamps of units of others that it has taken in, as far as they are live there.
 func (n *node) sawStamps(units []delta.Unit) {
 	n.stamps.begin(n.ns.Replica())
 	for _, u := range units {
+		if u.Origin == n.ns.Replica() {
+			continue // checked when it was written; what it keeps of former times it does not take up
+		}
 		for _, e := range u.Entries {
 			if f, ok := n.oracle.Live[e.Dot]; ok && f.Path == e.Path {
 				n.stamps.saw(e.Time)
