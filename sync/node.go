@@ -25,7 +25,7 @@ const (
 	// long as the hashes of its children.
 	maxRuns = 48
 
-	rootBytes = 8 + shortHashBytes
+	rootBytes        = 8 + shortHashBytes
 	rootsOfComponent = 10 // a page has so many times as many roots as components
 )
 
