@@ -379,8 +379,12 @@ func (w *world) check(r *replica) error {
 	w.reads[key.String()] = got
 	later := r.state.Clone()
 	later.Clock[^r.id]++
-	if again, err := w.typ.Read(later); err != nil || again != got {
-		return fmt.Errorf("reads %q, and with the same live entries under a later clock %q (%v)", got, again, err)
+	again, err := w.typ.Read(later)
+	if err != nil {
+		return fmt.Errorf("read under a later clock: %w", err)
+	}
+	if again != got {
+		return fmt.Errorf("reads %q, and with the same live entries under a later clock %q", got, again)
 	}
 	if w.typ.Want == nil {
 		return nil
