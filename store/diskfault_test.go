@@ -101,9 +101,13 @@ func TestFaultyDisk(t *testing.T) {
 		{"unreadable once", syscall.EIO, false, true},
 		{"unreadable", syscall.EIO, true, true},
 	} {
+		every := *faultEvery
+		if testing.Short() {
+			every *= 4
+		}
 		t.Run(kind.name, func(t *testing.T) {
 			rng := rand.New(&shared{src: rand.NewPCG(1, 1)}) // histories that were given up go on for a while
-			for at := int64(1); ; at += 1 + rng.Int64N(2*int64(*faultEvery)-1) {
+			for at := int64(1); ; at += 1 + rng.Int64N(2*int64(every)-1) {
 				struck := true
 				if ok := t.Run(fmt.Sprint(at), func(t *testing.T) {
 					d := &brokenDisk{err: kind.err, at: at, lasting: kind.lasting, reads: kind.reads, fatal: make(chan struct{})}

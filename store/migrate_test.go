@@ -161,7 +161,11 @@ func TestMigrate(t *testing.T) {
 // A directory of layout 1 whose process ended within a large change: what it had done of that is migrated, and the
 // first open ends it as an open without a migration does.
 func TestMigrateUnfinished(t *testing.T) {
-	for stop := 1; ; stop *= 3 {
+	times := 3
+	if testing.Short() {
+		times = 30
+	}
+	for stop := 1; ; stop *= times {
 		r := newRig(t)
 		r.opts.LargeEntries = 20
 		s, n := r.space()

@@ -24,8 +24,11 @@ var (
 // in part, or kept. The store opens, holds what it had acknowledged, or that and the commit in flight, agrees
 // with itself and with the peer, and goes on; and so it does when the power is cut in the course of that.
 func TestPowerCuts(t *testing.T) {
-	moments, looked := 0, 0
-	for seed := *powerFirst; seed < *powerFirst+uint64(*powerSeeds); seed++ {
+	moments, looked, seeds := 0, 0, *powerSeeds
+	if testing.Short() {
+		seeds = min(seeds, 3)
+	}
+	for seed := *powerFirst; seed < *powerFirst+uint64(seeds); seed++ {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			p := newPowered(t, seed)
 			defer func() {
