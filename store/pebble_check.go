@@ -113,6 +113,9 @@ func (b *PebbleBackend) checkLog(log uint32) error {
 				if broken < 0 {
 					broken = from + int64(at)
 				}
+				if broken < from {
+					break // a block begins with a chunk: the rest of a file that was used before is not searched byte by byte
+				}
 				at++
 				continue
 			}
