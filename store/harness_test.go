@@ -207,6 +207,18 @@ func (d *disturbed) disturb(change func(d *disturbed)) {
 	change(d)
 }
 
+// stopBehind lets so many batches pass, and answers all others with errStop.
+func (d *disturbed) stopBehind(batches int) {
+	d.disturb(func(d *disturbed) {
+		d.onApply = func(*Batch) error {
+			if batches--; batches < 0 {
+				return errStop
+			}
+			return nil
+		}
+	})
+}
+
 func (d *disturbed) calm() {
 	d.disturb(func(d *disturbed) { d.onApply, d.onWait, d.onRead = nil, nil, nil })
 }

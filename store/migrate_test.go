@@ -114,22 +114,13 @@ func TestMigrate(t *testing.T) {
 	want := contentOf(t, r.backend.Backend)
 	toLayout1(t, r.backend.Backend)
 	old := copyOf(t, r.backend.Backend)
-	cut := errors.New("cut")
 	step := 1
 	if testing.Short() {
 		step = 5
 	}
 	for stop, done := 0, false; !done; stop += step {
 		r.backend.Backend = copyOf(t, old)
-		batches := 0
-		r.backend.disturb(func(d *disturbed) {
-			d.onApply = func(*Batch) error {
-				if batches++; batches > stop {
-					return cut
-				}
-				return nil
-			}
-		})
+		r.backend.stopBehind(stop)
 		s, err := Open(r.opts)
 		if done = err == nil; done {
 			if stop < 5 {
@@ -138,7 +129,7 @@ func TestMigrate(t *testing.T) {
 			if err := s.Close(); err != nil {
 				t.Fatal(err)
 			}
-		} else if !errors.Is(err, cut) {
+		} else if !errors.Is(err, errStop) {
 			t.Fatal(err)
 		}
 		r.backend.calm()
@@ -170,15 +161,7 @@ func TestMigrateUnfinished(t *testing.T) {
 		r.opts.LargeEntries = 20
 		s, n := r.space()
 		fillAll(t, r, n)
-		batches := 0
-		r.backend.disturb(func(d *disturbed) {
-			d.onApply = func(*Batch) error {
-				if batches++; batches > stop {
-					return errStop
-				}
-				return nil
-			}
-		})
+		r.backend.stopBehind(stop)
 		_, err := n.Commit(t.Context(), func(tx *Tx) error {
 			_, err := tx.Delete(crdt.Object(crdt.Set, "s"), nil)
 			_, err2 := tx.Delete(crdt.Object(crdt.Map, "o2-007"), nil)
